@@ -185,3 +185,31 @@ def copied(calibrated: Path, folder: Path) -> Run:
         for path in calibrated.glob(pattern):
             shutil.copy(path, folder)
     return Run(folder)
+
+
+def test_evaluate_fits_a_run_of_an_earlier_version(
+    tiny_run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("checkpoints", "ctranslate2"))
+    texts = []
+    for side in "en", "fr":
+        texts.append(tmp_path / side)
+        lines = (corpus / f"train.{side}").read_text(encoding="utf-8").splitlines(keepends=True)
+        texts[-1].write_text("".join([*lines[:MIN_LINES], "\n"]), encoding="utf-8")
+    command = ["evaluate", str(run), "--src", str(texts[0]), "--ref", str(texts[1]), "--no-ter", "--device", "cpu"]
+    assert cli._run([*command, "--calibrate"]) == 0
+    assert f"cross-validation on {MIN_LINES} lines" in capsys.readouterr().err
+    assert cli._run(command) == 0
+    assert "unsure: " not in capsys.readouterr().err  # counted, not listed
+    (found,), _ = decoded(capsys, str(run), PIZZA)
+    assert found["confidence"]["unseen"] == ["pizza"]
+    for path, options, message in [
+        (texts[1], [], "is a file of translations; pass the run that translated"),
+        (run, ["--beam-size", "1"], "fits the run's own search; leave out --beam-size"),
+    ]:
+        assert cli._run(["evaluate", str(path), *command[2:], "--calibrate", *options]) == 2
+        assert message in capsys.readouterr().err
+    shutil.rmtree(run / "corpus")
+    assert cli._run([*command, "--calibrate"]) == 2
+    assert "has no encoded training text" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ pytest.importorskip("starlette", reason="the server is an extra: pip install 'tr
 from libretranslatepy import LibreTranslateAPI
 from starlette.testclient import TestClient
 
+from tests.helpers.confidence import made_up_estimator
 from tests.helpers.event_loop import completed
 from tests.serve.conftest import Server
+from translate.api import load_translator
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.sentence_split import max_countable
 from translate.serve.app import Service
@@ -123,3 +126,18 @@ def test_a_run_without_its_validation_text_is_served(served: list[ServedRun]) ->
     languages = Languages([replace(served[0], sample=[])])
     assert [each["code"] for each in languages.listed()] == ["en", "fr"]
     assert {each["confidence"] for each in languages.detector.detect(["I love apples."])} == {50.0}
+
+
+def test_a_text_has_the_confidence_of_its_least_sure_line(tiny_run: Path, served: list[ServedRun]) -> None:
+    lines = load_translator(tiny_run, "cpu")
+    lines.estimator = made_up_estimator(tiny_run)
+    translators = {served[0].name: BatchingTranslator(lines, QueueLimits(10, 1000))}
+
+    def answer(q: str | list[str]) -> dict[str, Any]:
+        return completed(translate(TranslateRequest(q=q, **PAIR), Languages(served), translators, 1000))
+
+    pizza = ("unsure: 'pizza' was never seen in training",)
+    assert answer("I love apples.\nI love pizza.")["confidence"]["reasons"] == pizza
+    found = answer(["I love apples.", "I love pizza.", "\n"])["confidence"]
+    assert [each and each["unseen"] for each in found] == [(), ("pizza",), None]
+    assert 0 <= found[0]["chance"] <= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from translate.decoding.line_translator import LineTranslator
 
 SHOWN = 5
+CALIBRATE_HELP = "Fit the confidence of the run's translations to these lines, and store it in the run."
 Show = Annotated[int | None, Option(metavar="N", min=0, help=f"Show the N best and worst changes.  [default: {SHOWN}]")]
 TRANSLATIONS_HELP = "Run folder, or file of translations."
 REF_HELP = "Reference, parallel to --src; repeatable."
@@ -68,6 +70,7 @@ def evaluate(
     lowercase: Annotated[bool, Option("--lowercase", help="Ignore case in BLEU (TER always does).")] = False,
     tokenize: Annotated[str | None, Option(metavar="NAME", help="sacreBLEU tokenizer, such as 13a or zh.")] = None,
     no_ter: Annotated[bool, Option("--no-ter", help="Skip TER, which is slow for long, poor translations.")] = False,
+    calibrate: Annotated[bool, Option("--calibrate", help=CALIBRATE_HELP)] = False,
     as_json: options.Json = False,
     device: options.Device = "auto",
 ) -> None:
@@ -80,7 +83,7 @@ def evaluate(
     if show is not None and not against:
         raise UserError(f"--show {show}: requires a comparison; add --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
-    request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output)
+    request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output, calibrate)
     report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
     formatted = (scores.as_json if as_json else scores.as_text)(report, SHOWN if show is None else show)
     print_result(formatted)
@@ -94,6 +97,7 @@ class EvaluateRequest(NamedTuple):
     changes: Mapping[str, object]  # decode settings to override; None keeps the run's
     device: str
     output: Path | None  # file for the first run's translations
+    is_to_calibrate: bool = False  # fit the confidence of the first run's translations
 
 
 def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricConfig) -> scores.Report:
@@ -101,7 +105,7 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
     _check_files(request, refs)
     check(metrics)
     text = _read_text(request.paths, request.src, refs)
-    ours, *others = _all_translations(request, text.sources)
+    ours, *others = _all_translations(request, text)
     print_message(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, metrics)
     comparison = compare(ours, others[0], text, metrics) if others else None
@@ -125,6 +129,8 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
         if Side(path, 1).format and not path.is_dir():
             raise UserError(f"{path}: translations are read as plain text; cut out their column, and rename the file")
     given = [f"--{name.replace('_', '-')}" for name, value in request.changes.items() if value is not None]
+    if request.is_to_calibrate:
+        _check_calibration(paths[0], given)
     given += ["--device"] if request.device != "auto" else []
     if given and not any(path.is_dir() for path in paths):
         raise UserError(f"{given[0]}: has no effect on {paths[0]}, a file of translations; leave out this option")
@@ -133,6 +139,17 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     if output and is_packed(output):
         raise UserError(f"--output {output}: translations are written as plain text; leave out {output.suffix}")
     refuse_overwriting("--output", output, (request.src, *refs, *paths))
+
+
+def _check_calibration(path: Path, given: Sequence[str]) -> None:
+    """Raise UserError if the confidence cannot be fitted. given: options that change the search."""
+    if not path.is_dir():
+        raise UserError(f"--calibrate: {path} is a file of translations; pass the run that translated")
+    if given:
+        raise UserError(f"--calibrate: fits the run's own search; leave out {given[0]}")
+    if not (path / "corpus" / "train.json").exists():
+        reason = "has no encoded training text, which shows what words the model has seen"
+        raise UserError(f"--calibrate: {path} {reason}; use the folder that it was trained in")
 
 
 def _read_text(paths: Sequence[Path], src: Path, refs: Sequence[Path]) -> ReferencedText:
@@ -161,13 +178,13 @@ def _check_parallel(src: Path, sources: Sequence[str], path: Path, lines: Sequen
         raise UserError(f"{src} has {len(sources)} lines but {path} has {len(lines)}; the files must be parallel")
 
 
-def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[list[str]]:
+def _all_translations(request: EvaluateRequest, text: ReferencedText) -> list[list[str]]:
     """Return the translations from each path, in order. All files and runs are checked before translation starts."""
     from translate.api.loading import load_translator
 
     given = {path: list(read_lines(path)) for path in request.paths if not path.is_dir()}
     for path, lines in given.items():
-        _check_parallel(request.src, sources, path, lines)
+        _check_parallel(request.src, text.sources, path, lines)
     if len(given) < len(request.paths):
         import_torch()
     translators = {path: load_translator(path, request.device) for path in request.paths if path not in given}
@@ -179,7 +196,7 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
         # Open the output first, to report an unwritable folder before translation starts.
         partial = stack.enter_context(atomic_write(request.output)) if request.output else None
         found = [
-            given[path] if path in given else _translated(translators[path], request, path, sources)
+            given[path] if path in given else _translated(translators[path], request, path, text)
             for path in request.paths
         ]
         if partial:
@@ -187,14 +204,21 @@ def _all_translations(request: EvaluateRequest, sources: Sequence[str]) -> list[
     return found
 
 
-def _translated(translator: LineTranslator, request: EvaluateRequest, run: Path, sources: Sequence[str]) -> list[str]:
+def _translated(translator: LineTranslator, request: EvaluateRequest, run: Path, text: ReferencedText) -> list[str]:
     from translate.commands.decode_io import warn
 
-    started, lines = time.monotonic(), []
+    started, found = time.monotonic(), []
     settings = changed_search(translator.settings, request.changes)
-    for translation in with_progress(translator.translations(sources, settings), request.src):
-        warn(translation)
-        lines.append(translation.text)
+    for translation in with_progress(translator.translations(text.sources, settings), request.src):
+        reasons = translation.confidence.reasons if translation.confidence else ()
+        warn(replace(translation, warnings=tuple(each for each in translation.warnings if each not in reasons)))
+        found.append(translation)
     seconds = time.monotonic() - started
-    print_message(f"{run}: {len(lines):,} lines in {seconds:.1f} s on {translator.engine.description}")
-    return lines
+    print_message(f"{run}: {len(found):,} lines in {seconds:.1f} s on {translator.engine.description}")
+    if num_unsure := sum(bool(each.confidence and each.confidence.reasons) for each in found):
+        print_message(f"{run}: {num_unsure:,} translations are unsure; `translate decode --json` shows which and why")
+    if request.is_to_calibrate and run == request.paths[0]:
+        from translate.commands.calibration import store_confidence
+
+        store_confidence(run, translator, found, [text.references_of(index) for index in range(len(found))])
+    return [each.text for each in found]

@@ -12,8 +12,11 @@ from pathlib import Path, PureWindowsPath
 from time import gmtime, localtime, strftime
 from typing import NamedTuple
 
+import numpy as np
+
 from translate.attention.extract import engine_of
 from translate.attention.maps import MAX_PIECES
+from translate.confidence.stored import described_for_page
 from translate.data.encoded_corpus import open_corpus
 from translate.errors import UserError
 from translate.export.packed_model import PackedPrecision, packed_model
@@ -119,8 +122,12 @@ def _packed(run: ServedRun, precision: PackedPrecision) -> bytes:
         "examples": [example._asdict() for example in run.examples],
         "precision": precision,
     }
+    estimator = run.live.estimator
+    if estimator:
+        about["confidence"] = described_for_page(estimator)
+    tables = {name: np.array(table) for name, table in estimator.source.tables.items()} if estimator else None
     arrays = {name: tensor.numpy() for name, tensor in parameters_of(engine_of(run.live).model).items()}
-    return packed_model(arrays, run.live.vocabs, about, precision)
+    return packed_model(arrays, run.live.vocabs, about, precision, tables)
 
 
 def _trained_on(run: ServedRun) -> TrainedOn:

@@ -59,7 +59,7 @@ class SourceText:
     """What is known of the source side of the training text."""
 
     def __init__(self, tables: Tables, vocab: Vocab) -> None:
-        self._tables, self._vocab = tables, vocab
+        self.tables, self._vocab = tables, vocab
         self._words = dict[str, bool]()
         self._affinities = dict[int, int]()
 
@@ -68,10 +68,10 @@ class SourceText:
         words = words_in(self._vocab.decode(ids[:-1]))
         unseen = [word for word in words if not self._has(word)]
         share = sum(map(len, unseen)) / max(1, sum(map(len, words)))
-        begins, start = self._tables["begins"], self._vocab.size
+        begins, start = self.tables["begins"], self._vocab.size
         pairs = zip((start, *ids), ids, strict=False)
         affinities = [self._affinity(first, second) for first, second in pairs if begins[second]]
-        surprisal = sum(map(self._tables["surprisals"].__getitem__, ids)) / (SCALE * len(ids))
+        surprisal = sum(map(self.tables["surprisals"].__getitem__, ids)) / (SCALE * len(ids))
         return SourceSignals(
             tuple(dict.fromkeys(unseen)), share, sum(affinities) / (SCALE * max(1, len(affinities))), surprisal
         )
@@ -79,15 +79,15 @@ class SourceText:
     def _affinity(self, first: int, second: int) -> int:
         code = pair_code(first, second, self._vocab.size)
         if (known := self._affinities.get(code)) is None:
-            place = _find(self._tables["pairs"], code)
-            known = self._tables["unpaired"][first] if place is None else self._tables["affinities"][place]
+            place = _find(self.tables["pairs"], code)
+            known = self.tables["unpaired"][first] if place is None else self.tables["affinities"][place]
             _remember(self._affinities, code, known)
         return known
 
     def _has(self, word: str) -> bool:
         """Return whether the training text has the word. Hashes may collide, so a few words pass that it has not."""
         if (known := self._words.get(word)) is None:
-            known = _find(self._tables["words"], hash_of(word)) is not None
+            known = _find(self.tables["words"], hash_of(word)) is not None
             _remember(self._words, word, known)
         return known
 

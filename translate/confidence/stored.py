@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from translate.confidence.features import features, joined
 from translate.confidence.model import ConfidenceModel, reason
-from translate.confidence.result import Confidence
-from translate.confidence.source_text import SourceText, read_tables
+from translate.confidence.result import GOOD, Confidence
+from translate.confidence.source_text import SCALE, WORD, SourceText, read_tables
 from translate.data.vocab import Vocab
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of confidence.json
 MAX_TABLE_BYTES = 2**28
-ADVICE = "delete it, or write it again with `translate evaluate --calibrate`"
+ADVICE = "delete it; `translate evaluate --calibrate` writes it again"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def load_estimator(run: Run, vocab: Vocab, weights: str) -> Estimator | None:
     return None
 
 
+def described_for_page(estimator: Estimator) -> dict[str, Any]:
+    """Return what the engine in JavaScript needs besides the tables, as JSON values."""
+    return {"model": asdict(estimator.model), "good": GOOD, "pattern": WORD.pattern, "scale": SCALE}
+
+
 def fitted_to(run: Run) -> str | None:
     """Return the SHA-256 of the weights to which the run's intact files were fitted, or None if there are none."""
     with suppress(FileNotFoundError, UserError):
@@ -107,7 +112,8 @@ def _tables(run: Run, digest: str) -> dict[str, Any]:
     try:
         content = read_regular(path, MAX_TABLE_BYTES)
     except FileNotFoundError:
-        raise UserError(f"{path}: missing, but {run.confidence_path.name} needs it; restore it, or {ADVICE}") from None
+        way_out = f"restore it; or delete {run.confidence_path.name}, and `translate evaluate --calibrate` writes both"
+        raise UserError(f"{path}: missing; {way_out}") from None
     if hashlib.sha256(content).hexdigest() != digest:
         raise UserError(f"{path}: damaged, or of another run; {ADVICE}")
     return read_tables(content)

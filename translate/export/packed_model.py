@@ -22,14 +22,18 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def packed_model(
-    arrays: Mapping[str, NDArray[np.float32]], vocabs: VocabPair, about: Mapping[str, Any], precision: PackedPrecision
+    arrays: Mapping[str, NDArray[np.float32]],
+    vocabs: VocabPair,
+    about: Mapping[str, Any],
+    precision: PackedPrecision,
+    tables: Mapping[str, NDArray[Any]] | None = None,
 ) -> bytes:
     """Return the packed model.
 
     arrays: the weights, keyed by name. about: description of the model, for JSON. precision: that of matrices: float32,
     float16, or int8, which stores each row as integers from -127 to 127 and their scale. Vectors remain float32: they
-    are few, and each of their numbers is a factor in all positions. Raises UserError if a weight is not finite, or too
-    large for float16.
+    are few, and each of their numbers is a factor in all positions. tables: of the confidence, if the run
+    has any. Raises UserError if a weight is not finite, or too large for float16.
     """
     tensors: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
@@ -43,6 +47,7 @@ def packed_model(
     tensors["vocab.src"] = np.frombuffer(vocabs.src.proto, dtype=np.uint8)
     if not vocabs.joint:
         tensors["vocab.tgt"] = np.frombuffer(vocabs.tgt.proto, dtype=np.uint8)
+    tensors |= {f"confidence.{name}": table for name, table in (tables or {}).items()}
     content: bytes = safetensors.numpy.save(tensors, metadata={"about": json.dumps(about, ensure_ascii=False)})
     return content
 

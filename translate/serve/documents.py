@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain, islice
+from typing import NamedTuple
 
+from translate.confidence.result import Confidence, least
 from translate.config.settings import DecodeSettings
 from translate.data.pieces import END
 from translate.decoding.line_translator import LineTranslator
@@ -19,25 +21,34 @@ from translate.serve.runs import ServedRun
 RESTORED_TOGETHER = 32  # parts whose markup is put back before other requests have a turn
 
 
+class Document(NamedTuple):
+    """A translated document."""
+
+    versions: list[str]  # different translations, best first
+    confidence: Confidence | None  # that of its least sure part
+
+
 async def translated(
     documents: Sequence[Sequence[Part]],
     run: ServedRun,
     translator: BatchingTranslator,
     settings: DecodeSettings,
     num_best: int,
-) -> list[list[str]]:
-    """Return up to num_best different translations of each document, best first."""
+) -> list[Document]:
+    """Return up to num_best different translations of each document."""
     parts = [part for document in documents for part in document if part.text]
     segments = [_segments(part.text, translator.translator) for part in parts]
     lines = [segment.text for each in segments for segment in each]
     found = iter(await translator.translations(lines, (settings, DecodeRequest(num_best))))
     texts: list[list[str]] = []
+    confidences: list[Confidence | None] = []
     marked: list[tuple[int, Translation]] = []
     for part, each in zip(parts, segments, strict=True):
         translation = _joined(part.text, each, [*islice(found, len(each))])
         if part.line.items:
             marked.append((len(texts), translation))
         candidates = [candidate.text for candidate in translation.translations]
+        confidences.append(translation.confidence)
         texts.append([part.line.source if text == part.text else part.escaped(text) for text in candidates])
     for start in range(0, len(marked), RESTORED_TOGETHER):
         group = marked[start : start + RESTORED_TOGETHER]
@@ -45,9 +56,13 @@ async def translated(
         restored = await translator.compute(compute, sum(len(parts[n].text) for n, _ in group))
         for (n, _), written in zip(group, restored, strict=True):
             texts[n] = written
-    remaining = iter(texts)
-    counts = [sum(bool(part.text) for part in document) for document in documents]
-    return [_versions(parts, [*islice(remaining, count)]) for parts, count in zip(documents, counts, strict=True)]
+    remaining = zip(texts, confidences, strict=True)
+    translated_documents = []
+    for document in documents:
+        own = [*islice(remaining, sum(bool(part.text) for part in document))]
+        versions = _versions(document, [versions for versions, _ in own])
+        translated_documents.append(Document(versions, least(confidence for _, confidence in own)))
+    return translated_documents
 
 
 def _restored(group: Sequence[tuple[Part, Translation]], run: ServedRun) -> list[list[str]]:
@@ -77,7 +92,7 @@ def _joined(text: str, segments: Sequence[Segment], found: Sequence[Translation]
         pieces = tuple(chain.from_iterable(ended))[:-1]
         candidates.append(Candidate(join(segments, [each.text for each in chosen]), 0.0, pieces, None))
     parts = tuple(chain.from_iterable(each.parts for each in found))
-    return Translation(1, text, tuple(candidates), (), parts)
+    return Translation(1, text, tuple(candidates), (), parts, confidence=least(each.confidence for each in found))
 
 
 def _versions(parts: Sequence[Part], texts: Sequence[Sequence[str]]) -> list[str]:

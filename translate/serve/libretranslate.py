@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
 
@@ -108,10 +109,14 @@ async def translate(
     settings, num_best = translator.translator.settings, request.alternatives + 1
     settings = changed_search(settings, {"beam_size": max(settings.beam_size, num_best)})
     parse = partial(html_parts, has_items=run.linker is not None) if request.format == "html" else text_parts
-    versions = await translated([parse(text) for text in texts], run, translator, settings, num_best)
+    found = await translated([parse(text) for text in texts], run, translator, settings, num_best)
+    versions = [each.versions for each in found]
     answer: dict[str, Any] = {"translatedText": [first for first, *_ in versions] if is_list else versions[0][0]}
     if request.alternatives:
         answer["alternatives"] = [others for _, *others in versions] if is_list else versions[0][1:]
+    if translator.translator.estimator:  # not in LibreTranslate's interface, whose clients ignore it
+        described = [each.confidence and asdict(each.confidence) for each in found]
+        answer["confidence"] = described if is_list else described[0]
     if detected:
         answer["detectedLanguage"] = [detected] * len(texts) if is_list else detected
     return answer

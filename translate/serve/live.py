@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -95,6 +95,7 @@ def attention_answer(translator: LineTranslator, request: AttentionRequest) -> d
         "source": request.q,
         "translations": [_described(each, translator.vocabs.tgt) for each in translation.translations],
         "warnings": warnings,
+        "confidence": asdict(translation.confidence) if translation.confidence else None,
         "maps": encoded,
         "alternatives": [[each._asdict() for each in row] for row in listed],
         "tree": {"nodes": _nodes(tree, pair[1], translator.vocabs.tgt)} if tree and pair else None,

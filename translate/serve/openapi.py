@@ -28,7 +28,15 @@ DETECTED = {
     "properties": {"confidence": {"type": "number", "minimum": 0, "maximum": 100}, "language": {"type": "string"}},
 }
 OBJECT, LIST = {"type": "object"}, {"type": "array"}
-TRANSLATED = {"translatedText": TEXTS, "alternatives": LIST, "detectedLanguage": DETECTED}
+CONFIDENCE = {
+    "description": "Chance that the translation is good, estimated chrF, reasons if it is unsure, unseen words."
+}
+TRANSLATED = {
+    "translatedText": TEXTS,
+    "alternatives": LIST,
+    "detectedLanguage": DETECTED,
+    "confidence": CONFIDENCE,
+}
 
 
 class Operation(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers.engine import run_engine
 from translate.attention.extract import engine_of
+from translate.confidence.stored import described_for_page
 from translate.decoding.line_translator import LineTranslator
 from translate.export.packed_model import packed_model
 from translate.run.folder import Run
@@ -52,8 +53,12 @@ def packed(run: Path, translator: LineTranslator) -> str:
         "decode": config.decode.model_dump(),
         "max_pieces": config.data.max_pieces,
     }
+    tables = {}
+    if translator.estimator:
+        about["confidence"] = described_for_page(translator.estimator)
+        tables = {name: np.array(table) for name, table in translator.estimator.source.tables.items()}
     arrays = {name: parameter.numpy() for name, parameter in parameters_of(engine.model).items()}
-    return base64.b64encode(packed_model(arrays, translator.vocabs, about, "float32")).decode()
+    return base64.b64encode(packed_model(arrays, translator.vocabs, about, "float32", tables)).decode()
 
 
 def heads_to_switch_off(translator: LineTranslator) -> list[str]:

@@ -18,6 +18,8 @@ ENGINE = (
     "pieces.js",
     "normalization.js",
     "vocab.js",
+    "source_text.js",
+    "confidence.js",
     "logit_rules.js",
     "sampling.js",
     "search_tree.js",

@@ -70,13 +70,17 @@ function pieceButton(piece, text, logProb, isForced) {
   return button;
 }
 
-/** Figures of a translation as list items: its probability, score, entropy and warnings. */
+/** Figures of a translation as list items: its probability, score, confidence, entropy and warnings. */
 function figuresOf(answer, translation) {
   const item = (text, title, className = "") => Object.assign(make("li", className), { textContent: text, title });
   const items = [
     item(say("probability", { number: share(Math.exp(translation.log_prob)) }), say("log_probability", { number: signed(translation.log_prob) })),
     item(say("score", { number: signed(translation.score) }), say("score_title")),
   ];
+  const { confidence } = answer;
+  if (confidence && translation === answer.translations[0]) {
+    items.push(item(say("confidence", { chance: share(confidence.chance) }), say("confidence_title", { chrf: confidence.chrf.toFixed(0) }), confidence.reasons.length ? "unsure" : ""));
+  }
   const entropy = answer.versions.at(-1)?.attention_entropy ?? null;
   if (entropy !== null) items.push(item(say("entropy", { number: entropy.toFixed(2) }), say("entropy_title")));
   return [...items, ...answer.warnings.filter((warning) => warning !== STRINGS.en.warning_no_attention).map((warning) => item(sayAgain(warning, "warning_"), say("warning"), "warning"))];

@@ -7,12 +7,13 @@ const FULL_WEIGHT = 65535; // weight 1 in the maps of an answer
 const SEARCH_OPTIONS = ["beam_size", "length_penalty", "sample", "temperature", "top_k", "top_p", "seed"];
 const BLANK = { text: "", score: 0, log_prob: 0, pieces: [], ids: [], log_probs: [] };
 
-/** Open an unpacked model: {about, model, src, tgt}. about: what the exporter wrote about the run. */
+/** Open an unpacked model: {about, model, src, tgt, source}. about: what the exporter wrote about the run. */
 function openModel(bytes) {
   const { about, tensors } = readTensors(bytes);
   const src = new Vocab(tensors["vocab.src"].bytes);
   const tgt = tensors["vocab.tgt"] ? new Vocab(tensors["vocab.tgt"].bytes) : src;
-  return { about, model: buildModel(about.model, readWeights(tensors)), src, tgt };
+  const source = about.confidence ? new SourceText(tensors, src, about.confidence) : null;
+  return { about, model: buildModel(about.model, readWeights(tensors)), src, tgt, source };
 }
 
 /**
@@ -40,16 +41,24 @@ async function attentionAnswer(opened, body, isCancelled) {
   const hasMaps = !lacking && Object.keys(model.attention).length > 0;
   const maps = hasMaps && mapsOf(passes[0].maps, src.labels(source), translations[0].pieces);
   const warnings = found.length ? textWarnings(opened, body, source, found[0], settings) : [];
+  const confidence = confidenceIn(opened, body, source, found[0], settings);
+  warnings.push(...(confidence?.reasons ?? []));
   if (maps) warnings.push(...attentionWarnings(maps.cross, maps.source));
   else if (lacking) warnings.push(`no attention maps, alternatives and beam tree: ${lacking}`);
   else if (body.maps !== "none") warnings.push("no attention maps: the model has no attention");
   return {
-    source: body.q, run: about.name, translations, warnings,
+    source: body.q, run: about.name, translations, warnings, confidence,
     maps: maps && body.maps !== "none" ? described(maps) : null,
     alternatives: lacking || !body.alternatives ? [] : alternatives(passes[0].logProbs, tgt, body.alternatives),
     tree: tree && !lacking ? { nodes: tree.nodes(found[0].pieces).map(labelled(tgt)) } : null,
     milliseconds: Math.round(10 * (performance.now() - started)) / 10,
   };
+}
+
+/** The confidence of the best translation; null if it is given, if there is none, or if the run has no estimate. */
+function confidenceIn({ about, source }, body, ids, best, settings) {
+  if (!source || !best || body.translation !== undefined) return null;
+  return confidenceOf(about.confidence, source, ids, best.pieces, best.score, settings.length_penalty);
 }
 
 /** Reject too many pieces, and pieces and heads that the model does not have; a link may name any. */

@@ -41,7 +41,7 @@ function readTensors(bytes) {
 function readWeights(tensors) {
   const weights = {};
   for (const [name, { type, shape, bytes }] of Object.entries(tensors)) {
-    if (type === "U8" || name.endsWith(".scale")) continue;
+    if (type === "U8" || name.endsWith(".scale") || name.startsWith("confidence.")) continue;
     const [rows, columns] = shape.length === 1 ? [1, ...shape] : shape;
     const numbers = new { F32: Float32Array, F16: Uint16Array, I8: Int8Array }[type](bytes.buffer);
     const data = type === "F32" ? numbers : new Float32Array(numbers.length);
