@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -20,7 +19,6 @@ from translate.data.pieces import END
 from translate.errors import UserError
 from translate.system.files import read_regular
 
-SPARE = 1.02  # minimum size relative to the required one: a part of the text may need slightly more characters
 MAX_MODEL_BYTES = 2**30  # size limit of a model file; 16 million pieces take a third of this
 MAX_TRAINING_LINES = 500_000  # longer texts are sampled; sentencepiece needs about 0.5 kB of memory per line
 TOO_LARGE = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
@@ -167,66 +165,23 @@ def train_vocab(
     if num_lines > MAX_TRAINING_LINES:
         log(f"the vocabulary will be trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, sampled at random")
     try:
-        return _train(_sample(lines(), num_lines, seed), settings, settings.size)
+        return train_with_size(_sample(lines(), num_lines, seed), settings, settings.size)
     except RuntimeError as error:
-        size = _possible_size(error, settings)
+        size = possible_size(error, settings)
     log(f"vocab.size lowered from {settings.size:,} to {size:,}, the maximum for this text")
-    return _train(_sample(lines(), num_lines, seed), settings, size)
+    return train_with_size(_sample(lines(), num_lines, seed), settings, size)
 
 
-def largest_vocabs(
-    sides: Sequence[Sequence[str]], settings: VocabSettings, max_size: int, min_count: float
-) -> list[Vocab]:
-    """Train one vocabulary per side, of the largest size at which the last piece occurs at least `min_count` times.
-
-    BPE merges the most frequent pieces first, so the last merge is the rarest. All pieces of the result have thus
-    been seen often enough to be learned (Gowda & May 2020), in any script: where words are not separated by spaces, too
-    large a vocabulary has whole clauses as pieces. The size, which is found by bisection to within 2%, exceeds
-    `max_size` only if the text has more characters.
-    """
-    if settings.algorithm == "char":
-        return [_train(lines, settings, settings.size) for lines in sides]
-    low = max(_required_size(lines, settings) for lines in sides)
-    high = size = max(low, max_size)
-    while True:
-        try:
-            vocabs = [_train(lines, settings, size) for lines in sides]
-            is_fit = all(_count_of_last(*each) >= min_count for each in zip(vocabs, sides, strict=True))
-            low, high = (size, high) if is_fit else (low, size - 1)
-        except RuntimeError as error:
-            high = _possible_size(error, settings)
-            low = min(low, high)
-        if high <= SPARE * low:
-            return [_train(lines, settings, low) for lines in sides]
-        size = (low + high + 1) // 2
-
-
-def _required_size(lines: Iterable[str], settings: VocabSettings) -> int:
-    """Return a size that is enough for all characters that need a piece, even if the text is a part of the lines."""
+def train_with_size(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
+    """Train a vocabulary of this size. Raises RuntimeError, for `possible_size`, if the text does not allow it."""
+    errors = list[BaseException]()
     try:
-        return _train(lines, settings, 8).size
+        return _train_model(_keeping_errors(_short(lines), errors), settings, size)
     except RuntimeError as error:
-        match = TOO_SMALL.search(str(error))
-        return int(SPARE * int(match[1])) + 1 if match else _possible_size(error, settings)
+        raise errors[0] if errors else error from None
 
 
-def _count_of_last(vocab: Vocab, lines: Sequence[str]) -> float:
-    """Return how often the last piece of several characters occurs, or infinity if there is none."""
-    last = max((id_ for piece, id_ in vocab.ids.items() if len(piece) > 1 and piece[0] + piece[-1] != "<>"), default=-1)
-    return sum(ids.count(last) for ids in vocab.encode(lines)) if last >= 0 else math.inf
-
-
-def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
-    """Yield at most MAX_TRAINING_LINES lines in order, as a uniform random sample (Knuth's Algorithm S)."""
-    random = Random(seed)
-    num_needed = min(num_lines, MAX_TRAINING_LINES)
-    for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
-        if random.random() * num_left < num_needed:
-            num_needed -= 1
-            yield line
-
-
-def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
+def possible_size(error: RuntimeError, settings: VocabSettings) -> int:
     """Return the largest vocabulary size for the text. Raises UserError if training failed for another reason."""
     if match := TOO_LARGE.search(str(error)):
         return int(match[1])
@@ -238,6 +193,16 @@ def _possible_size(error: RuntimeError, settings: VocabSettings) -> int:
     if "sentences_.empty()" in str(error):
         raise UserError("the training text has no lines suitable for training a vocabulary") from None
     raise UserError(f"sentencepiece cannot train on this text with the settings in [vocab]: {error}") from None
+
+
+def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
+    """Yield at most MAX_TRAINING_LINES lines in order, as a uniform random sample (Knuth's Algorithm S)."""
+    random = Random(seed)
+    num_needed = min(num_lines, MAX_TRAINING_LINES)
+    for num_left, line in zip(range(num_lines, 0, -1), lines, strict=True):
+        if random.random() * num_left < num_needed:
+            num_needed -= 1
+            yield line
 
 
 def _short(lines: Iterable[str]) -> Iterator[str]:
@@ -255,14 +220,6 @@ def _keeping_errors(lines: Iterator[str], errors: list[BaseException]) -> Iterat
     except BaseException as error:  # also a signal
         errors.append(error)
         raise
-
-
-def _train(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
-    errors = list[BaseException]()
-    try:
-        return _train_model(_keeping_errors(_short(lines), errors), settings, size)
-    except RuntimeError as error:
-        raise errors[0] if errors else error from None
 
 
 def _train_model(lines: Iterator[str], settings: VocabSettings, size: int) -> Vocab:

@@ -22,7 +22,8 @@ from translate.config.model_settings import Architecture, ModelSettings, uses
 from translate.config.settings import Config, VocabSettings
 from translate.data.characters import Characters, characters_of
 from translate.data.text_scan import TextScan
-from translate.data.vocab import Vocab, largest_vocabs
+from translate.data.vocab import Vocab
+from translate.data.vocab_size import largest_vocabs
 from translate.run.folder import Run
 
 COVERAGE = 0.9995  # fraction of the text's characters, as in vocab.character_coverage
