@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from translate.config.settings import VocabSettings
 from translate.data.characters import LINE_FEED, NUM_CHARACTERS, Array, Characters
+from translate.data.letters import rare_letters, uncovered
 from translate.data.pieces import BYTE_PIECE
 from translate.data.vocab import Vocab
 
@@ -53,12 +55,10 @@ class CharacterCounts:
         is_unknown = [vocab.unk_id in row or any(map(BYTE_PIECE.fullmatch, vocab.pieces(row))) for row in rows]
         return self._counted(codes[np.array(is_unknown, bool)])
 
-    def not_covered(self, coverage: float) -> list[CountedCharacter]:
-        """Return the rare characters that a vocabulary with this character coverage would omit."""
-        codes = np.flatnonzero(self.counts)
-        codes = codes[np.argsort(-self.counts[codes], kind="stable")]
-        num_before = np.cumsum(self.counts[codes]) - self.counts[codes]
-        return self._counted(codes[num_before >= coverage * self.counts.sum()])
+    def not_covered(self, settings: VocabSettings) -> list[CountedCharacter]:
+        """Return the rare characters that a vocabulary with these settings would omit."""
+        kept = [ord(letter) for letter in rare_letters(self.counts, settings, settings.size).required]
+        return self._counted(np.setdiff1d(uncovered(self.counts, settings.coverage), kept))
 
     def _counted(self, codes: Array) -> list[CountedCharacter]:
         codes = codes[np.argsort(-self.counts[codes], kind="stable")]

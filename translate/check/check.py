@@ -222,7 +222,7 @@ class _Check:
         both = CharacterCounts.total(src, tgt)
         if self._vocabs:
             return both.unknown_to(self._vocabs.src)
-        return both.not_covered(self._config.vocab.character_coverage)
+        return both.not_covered(self._config.vocab)
 
 
 def _read_held_out(text: ParallelText) -> tuple[SeenLines, SeenLines]:

@@ -26,6 +26,8 @@ from translate.config.limits import (
 from translate.config.model_settings import ModelSettings
 from translate.config.train_settings import TrainSettings
 
+DEFAULT_COVERAGE, MIN_COVERAGE = 0.9995, 0.98  # fractions of the text, of vocab.character_coverage
+
 
 class DataSettings(Section):
     """Training and validation texts, and the sentence pairs to use from them."""
@@ -82,8 +84,10 @@ class VocabSettings(Section):
     algorithm: Literal["bpe", "unigram", "char"] = Field(
         "bpe", description="segmentation algorithm; char: one piece per character"
     )
-    character_coverage: Annotated[float, Field(ge=0.98, le=1)] = Field(
-        0.9995, description="fraction of the text to cover with single-character pieces; other characters become bytes"
+    character_coverage: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="fraction of the text to cover with single-character pieces, from 0.98; other characters become "
+        "bytes; 0: 0.9995, plus all letters and digits unless these are many",
     )
     byte_fallback: bool = Field(True, description="encode unknown characters as bytes instead of the unknown token")
     normalization: Rule = Field(
@@ -92,6 +96,18 @@ class VocabSettings(Section):
         "sentencepiece's rules, which also rewrite visible characters of translations; _cf: fold case, too",
     )
     dropout: Share = Field(0.0, description="BPE-dropout (bpe): probability of skipping a merge; redrawn each epoch")
+
+    @property
+    def coverage(self) -> float:
+        """Fraction of the text to cover with single-character pieces, apart from rare letters."""
+        return self.character_coverage or DEFAULT_COVERAGE
+
+    @model_validator(mode="after")
+    def _coverage_is_high(self) -> VocabSettings:
+        if 0 < self.character_coverage < MIN_COVERAGE:
+            given = f"character_coverage = {self.character_coverage:g}"
+            raise ValueError(f"{given}: should be 0, or from {MIN_COVERAGE} to 1")
+        return self
 
     @model_validator(mode="after")
     def _algorithm_allows(self) -> VocabSettings:

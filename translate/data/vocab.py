@@ -157,26 +157,40 @@ def train_vocab(
     """Train a vocabulary. If the text has more than MAX_TRAINING_LINES lines, a random sample is used.
 
     lines: function that returns a new iterator over the text. num_lines: number of lines; if None, they are counted.
-    The vocabulary size is lowered if the text has too few distinct pieces. Raises UserError if the text is empty or has
-    more distinct characters than `settings.size`.
+    The vocabulary size is lowered if the text has too few distinct pieces. Rare letters get a piece each as
+    `rare_letters_of` says, if there is room for them. Raises UserError if the text is empty or has more distinct
+    characters than `settings.size`.
     """
-    if num_lines is None:
-        num_lines = sum(1 for _ in lines())
+    from translate.data.letters import rare_letters_of  # imported here because it imports numpy
+
+    num_lines = sum(1 for _ in lines()) if num_lines is None else num_lines
     if num_lines > MAX_TRAINING_LINES:
         log(f"the vocabulary will be trained on {MAX_TRAINING_LINES:,} of {num_lines:,} lines, sampled at random")
+
+    sample = _Lines(_sample(lines(), num_lines, seed))
+    rare, size = rare_letters_of(sample, settings, settings.size), settings.size
     try:
-        return train_with_size(_sample(lines(), num_lines, seed), settings, settings.size)
+        vocab = train_with_size(sample, settings, size, rare.required)
     except RuntimeError as error:
+        if rare.required and TOO_SMALL.search(str(error)):  # without room for them
+            without = settings.model_copy(update={"character_coverage": settings.coverage})
+            return train_vocab(lambda: sample, without, seed, log)
         size = possible_size(error, settings)
-    log(f"vocab.size lowered from {settings.size:,} to {size:,}, the maximum for this text")
-    return train_with_size(_sample(lines(), num_lines, seed), settings, size)
+        log(f"vocab.size lowered from {settings.size:,} to {size:,}, the maximum for this text")
+        vocab = train_with_size(sample, settings, size, rare.required)
+    if rare.letters:
+        log(f"vocabulary: {rare}")
+    return vocab
 
 
-def train_with_size(lines: Iterable[str], settings: VocabSettings, size: int) -> Vocab:
-    """Train a vocabulary of this size. Raises RuntimeError, for `possible_size`, if the text does not allow it."""
+def train_with_size(lines: Iterable[str], settings: VocabSettings, size: int, letters: str = "") -> Vocab:
+    """Train a vocabulary of this size. Raises RuntimeError, for `possible_size`, if the text does not allow it.
+
+    letters: characters that get a piece each, however rare they are.
+    """
     errors = list[BaseException]()
     try:
-        return _train_model(_keeping_errors(_short(lines), errors), settings, size)
+        return _train_model(_keeping_errors(_short(lines), errors), settings, size, letters)
     except RuntimeError as error:
         raise errors[0] if errors else error from None
 
@@ -188,11 +202,23 @@ def possible_size(error: RuntimeError, settings: VocabSettings) -> int:
     if match := TOO_SMALL.search(str(error)):
         raise UserError(
             f"vocab.size {settings.size} is less than the {match[1]} symbols and characters in the text; raise it or "
-            f"lower vocab.character_coverage ({settings.character_coverage})"
+            f"lower vocab.character_coverage ({settings.coverage})"
         ) from None
     if "sentences_.empty()" in str(error):
         raise UserError("the training text has no lines suitable for training a vocabulary") from None
     raise UserError(f"sentencepiece cannot train on this text with the settings in [vocab]: {error}") from None
+
+
+class _Lines:
+    """Lines that are read several times, kept as UTF-8: half of the memory of a list."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._text = io.BytesIO()
+        self._text.writelines(f"{line}\n".encode() for line in lines)
+
+    def __iter__(self) -> Iterator[str]:
+        self._text.seek(0)
+        yield from (line.decode()[:-1] for line in self._text)
 
 
 def _sample(lines: Iterable[str], num_lines: int, seed: int) -> Iterator[str]:
@@ -222,7 +248,7 @@ def _keeping_errors(lines: Iterator[str], errors: list[BaseException]) -> Iterat
         raise
 
 
-def _train_model(lines: Iterator[str], settings: VocabSettings, size: int) -> Vocab:
+def _train_model(lines: Iterator[str], settings: VocabSettings, size: int, letters: str) -> Vocab:
     proto = io.BytesIO()
     with trainer_options(settings.normalization, proto) as normalization:
         sentencepiece.SentencePieceTrainer.train(
@@ -231,7 +257,8 @@ def _train_model(lines: Iterator[str], settings: VocabSettings, size: int) -> Vo
             vocab_size=size,
             model_type=settings.algorithm,
             use_all_vocab=settings.algorithm == "char",  # do not limit the number of characters
-            character_coverage=settings.character_coverage,
+            character_coverage=settings.coverage,
+            required_chars=letters,
             byte_fallback=settings.byte_fallback,
             **normalization,
             pad_id=-1,

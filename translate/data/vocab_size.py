@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from translate.config.settings import VocabSettings
+from translate.data.letters import rare_letters_of
 from translate.data.vocab import TOO_SMALL, Vocab, possible_size, train_with_size
 
 SPARE = 1.02  # minimum size relative to the required one: a part of the text may need slightly more characters
@@ -21,27 +22,32 @@ def largest_vocabs(
     large a vocabulary has whole clauses as pieces. The size, which is found by bisection to within 2%, exceeds
     `max_size` only if the text has more characters.
     """
+    texts = [(lines, rare_letters_of(lines, settings, max_size).required) for lines in sides]
+
+    def trained(size: int) -> list[Vocab]:
+        return [train_with_size(lines, settings, size, letters) for lines, letters in texts]
+
     if settings.algorithm == "char":
-        return [train_with_size(lines, settings, settings.size) for lines in sides]
-    low = max(_required_size(lines, settings) for lines in sides)
+        return trained(settings.size)
+    low = max(_required_size(lines, settings, letters) for lines, letters in texts)
     high = size = max(low, max_size)
     while True:
         try:
-            vocabs = [train_with_size(lines, settings, size) for lines in sides]
+            vocabs = trained(size)
             is_fit = all(_count_of_last(*each) >= min_count for each in zip(vocabs, sides, strict=True))
             low, high = (size, high) if is_fit else (low, size - 1)
         except RuntimeError as error:
             high = possible_size(error, settings)
             low = min(low, high)
         if high <= SPARE * low:
-            return [train_with_size(lines, settings, low) for lines in sides]
+            return trained(low)
         size = (low + high + 1) // 2
 
 
-def _required_size(lines: Iterable[str], settings: VocabSettings) -> int:
+def _required_size(lines: Iterable[str], settings: VocabSettings, letters: str) -> int:
     """Return a size that is enough for all characters that need a piece, even if the text is a part of the lines."""
     try:
-        return train_with_size(lines, settings, 8).size
+        return train_with_size(lines, settings, 8, letters).size
     except RuntimeError as error:
         match = TOO_SMALL.search(str(error))
         return int(SPARE * int(match[1])) + 1 if match else possible_size(error, settings)

@@ -57,7 +57,7 @@ def advise_at_start(prepared: Prepared, config: Config, num_processes: int, chos
     sides = [(vocabs.tgt, src + tgt)] if vocabs.joint else [(vocabs.src, src), (vocabs.tgt, tgt)]
     change = {"vocab.size": f"lower vocab.size ({config.vocab.size:,})"}
     if config.vocab.algorithm == "char":
-        change = {"": f"lower vocab.character_coverage ({config.vocab.character_coverage:g})"}
+        change = {"": f"lower vocab.character_coverage ({config.vocab.coverage:g})"}
     if config.vocab.model:
         change = {"": "remove vocab.model"}
     # A fine-tuned model keeps the vocabulary of its original run, which was learned from a different text.

@@ -19,14 +19,13 @@ import numpy as np
 import torch
 
 from translate.config.model_settings import Architecture, ModelSettings, uses
-from translate.config.settings import Config, VocabSettings
+from translate.config.settings import DEFAULT_COVERAGE, Config, VocabSettings
 from translate.data.characters import Characters, characters_of
 from translate.data.text_scan import TextScan
 from translate.data.vocab import Vocab
 from translate.data.vocab_size import largest_vocabs
 from translate.run.folder import Run
 
-COVERAGE = 0.9995  # fraction of the text's characters, as in vocab.character_coverage
 PIECES_PER_CHARACTER = 1.5  # maximum vocabulary size per distinct character, if that exceeds the size for the text
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
 SAMPLE_PAIRS = 10_000  # number of pairs to choose the vocabulary size from
@@ -193,7 +192,7 @@ def _size_for(num_pairs: int, architecture: Architecture = DEFAULT) -> Size:
 def _num_characters(src: Characters, tgt: Characters) -> int:
     """Return the number of distinct characters that need their own pieces."""
     counts = np.sort(np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1])[::-1]
-    return int((np.cumsum(counts) - counts < COVERAGE * counts.sum()).sum())
+    return int((np.cumsum(counts) - counts < DEFAULT_COVERAGE * counts.sum()).sum())
 
 
 def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:

@@ -100,8 +100,8 @@ def load_new_config(path: Path | None, given: Mapping[str, object]) -> Config:
 def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]) -> Config:
     """Read the settings of a resumed run without reading the run in train.init_from.
 
-    Unless they are set, normalization stays as it is in the run's vocabulary, whatever the default was then, and so
-    does what was planned when the run began.
+    Unless they are set, normalization and character coverage stay as they are in the run's vocabulary, whatever the
+    default was then, and so does what was planned when the run began.
     """
     before = run.load_config()
     if contradicting := _other_architecture(before, path, given):
@@ -109,7 +109,8 @@ def load_resumed_config(run: Run, path: Path | None, given: Mapping[str, object]
     if path is None:
         return load_config(run.config_path, given)
     inherited = _inherited(before) if before.train.init_from else {}
-    config = load_config(path, given, inherited | {"vocab.normalization": before.vocab.normalization})
+    kept = {f"vocab.{name}": getattr(before.vocab, name) for name in ("normalization", "character_coverage")}
+    config = load_config(path, given, inherited | kept)
     old, new = before.train, config.train
     planned = {} if new.validate_every else {"validate_every": old.validate_every}
     limits = [(each.max_epochs, each.max_minutes) for each in (old, new)]
