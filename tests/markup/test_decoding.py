@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from translate.api.translator import Translator
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
-from translate.markup.keeper import keep_markup, keeps_markup
+from translate.markup.keeper import MarkupKeeper, keep_markup, keeps_markup
+from translate.markup.links import Linker
 from translate.markup.patterns import tokens
+from translate.markup.stand_ins import StandIn
 
 LINES = [
     "I love <b>apples</b>.",
@@ -87,6 +90,25 @@ def test_ctranslate2_translates_and_our_engine_aligns(tiny_run: Path, keeping: L
     assert t.translate(LINES[:5], keep="markup", beam_size=1) == [
         each.text for each in keeping.translations(LINES[:5], keeping.settings.model_copy(update={"beam_size": 1}))
     ]
+
+
+def test_of_the_translations_with_stand_ins_one_that_has_their_translation_is_kept(
+    translator: LineTranslator, tiny_run: Path
+) -> None:
+    (plain,) = translator.translate(["I love apples."])
+    word = next(word for word in re.findall(r"\w+", plain) if plain.count(word) == 1)
+    for stand_ins, source in (
+        ([StandIn("water", "xyzzy"), StandIn("apples", word)], "I love apples."),
+        ([StandIn("water", "xyzzy")], "I love."),
+    ):
+        keeper = MarkupKeeper(lambda: Linker(translator, tiny_run))
+        keeper._stand_ins = stand_ins
+        (found,) = translator.with_rewriter(keeper).translations(["I love {x}."])
+        assert found.plain is not None
+        assert found.plain.source == source
+        assert found.text.count("{x}") == 1
+        if stand_ins[1:]:
+            assert found.text == plain.replace(word, "{x}")
 
 
 def test_python_keeps_markup(tiny_run: Path) -> None:

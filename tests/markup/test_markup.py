@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translate.markup.items import MarkedLine, take_out
+from translate.markup.nouns import all_translated
 from translate.markup.patterns import tokens
 from translate.markup.restoring import restored
+from translate.markup.stand_ins import StandIn, find_stand_ins
 from translate.markup.units import Linked, pieces_of_units, units_of
 
 WORDS = ["a", "B", "dog", "l'eau", "don't", "H2O", "x", "-", ".", ",", "é", "中文", "שלום", "नमस्ते", "3.5", " ", "  "]
@@ -25,7 +27,7 @@ TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join).map(str.stri
 LINKS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=30)
 
 
-def marked(line: str, stand_ins: Sequence[str] = ()) -> MarkedLine:
+def marked(line: str, stand_ins: Sequence[StandIn] = ()) -> MarkedLine:
     return take_out(line, tokens(line), stand_ins)
 
 
@@ -121,11 +123,25 @@ def test_what_has_no_aligned_word_is_placed_by_order_and_named() -> None:
     assert (text, unsafe) == ("eins <b>zwei</b> drei", ["<b>"])
 
 
-def test_a_stand_in_is_replaced_where_it_was_copied() -> None:
-    line = marked("Hello {name} and {0}!", ("X", "Y"))
-    assert line.text == "Hello X and Y!"
-    found = restored(line, "Y und X, hallo!", with_links(line, "Y und X, hallo!", []))
-    assert found == ("{0} und {name}, hallo!", [])
+def test_words_stand_in_for_nouns_and_their_translations_are_replaced() -> None:
+    words = [StandIn("dog", "Hund"), StandIn("cat", "Katze"), StandIn("a", "b")]
+    line = marked("{name} and <b>{0}</b> eat {x}s!", words)
+    assert line.text == "Dog and cat eat s!"
+    translation = "Katze und Hund fressen s!"
+    assert all_translated(line, translation)
+    assert not all_translated(line, "Katze und Hund und Hund fressen!")
+    found = restored(line, translation, with_links(line, translation, [(3, 3), (4, 4), (5, 5)]))
+    assert found == ("<b>{0}</b> und {name} fressen {x}s!", [])
+    line = marked("Hi {x}!", words)
+    assert restored(line, "Na!", with_links(line, "Na!", [(0, 0), (2, 1)])).text == "Na {x}!"
+
+
+def test_stand_ins_are_words_that_are_always_translated_by_the_same_word() -> None:
+    pairs = [(f"The dog is {n}.", f"Le chien a {n}.") for n in range(30)]
+    pairs += [(f"The cat is {n}.", f"Le lion a {n}.") for n in range(10)]
+    pairs += [("Not here", "Pas ici")] * 300
+    assert find_stand_ins(pairs) == [("dog", "chien"), ("cat", "lion")]
+    assert find_stand_ins([]) == []
 
 
 @pytest.mark.parametrize(
@@ -180,7 +196,7 @@ HOSTILE = [
 @pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_lines_take_linear_time(line: str) -> None:
     started = time.process_time()
-    without = marked(line, ("X",))
+    without = marked(line, [StandIn("dog", "hund")])
     target = units_of(without.text.upper())
     size = len(target)
     links = [(n, (n * 7919) % size) for n in range(size)]

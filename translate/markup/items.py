@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from translate.markup.stand_ins import StandIn
+
 Kind = Literal["text", "open", "close", "point", "noun"]
 SEPARATING = ("br", "hr", " ", "\u00a0")  # points between words, though there may be no space
 MAX_BETWEEN = 100  # tags between a noun and a word, which are looked through
@@ -38,6 +40,7 @@ class Item:
     is_free_left: bool = False  # whether there is whitespace or nothing between it and the text before it
     is_free_right: bool = False
     partner: int = -1  # index of the other tag of its pair; -1: none
+    expected: str = ""  # usual translation of its stand-in
 
     @property
     def has_stand_in(self) -> bool:
@@ -53,8 +56,13 @@ class MarkedLine:
     text: str
     items: Sequence[Item] = field(default=())
 
+    @property
+    def has_stand_ins(self) -> bool:
+        """Whether words stand in for nouns, other than the characters of entities."""
+        return any(item.expected and item.expected.isalnum() for item in self.items)
 
-def take_out(source: str, tokens: Iterable[Token], stand_ins: Sequence[str] = ()) -> MarkedLine:
+
+def take_out(source: str, tokens: Iterable[Token], stand_ins: Sequence[StandIn] = ()) -> MarkedLine:
     """Return the line without its items.
 
     stand_ins: words that replace nouns, as far as they go. Entities are replaced by their characters.
@@ -66,10 +74,10 @@ def take_out(source: str, tokens: Iterable[Token], stand_ins: Sequence[str] = ()
         if token.kind == "text":
             writer.add_text(token.text)
             continue
-        stand_in = ""
+        stand_in = StandIn("", "")
         if token.kind == "noun":
             is_glued = writer.is_after_word or _first_of(merged, index + 1).isalnum()
-            stand_in = token.text or ("" if is_glued else next(words, ""))
+            stand_in = StandIn(token.text, token.text) if token.text or is_glued else next(words, stand_in)
         writer.add_item(token, stand_in)
     items = writer.finished()
     if not items:
@@ -109,15 +117,16 @@ class _Writer:
             self._write(core, is_glued=not lead)
             self._add_space(text[len(text.rstrip()) :])
 
-    def add_item(self, token: Token, stand_in: str) -> None:
+    def add_item(self, token: Token, stand_in: StandIn) -> None:
         is_free = bool(self._space) or not self._size
         item = Item(token.raw, token.kind, self._size, self._size, self._last, "", is_free)
-        if stand_in:
-            self._write(stand_in, is_glued=False)
-            item.start, item.end = self._size - len(stand_in), self._size
+        if word := stand_in.word:
+            word = word if self._size else word[:1].upper() + word[1:]
+            self._write(word, is_glued=False)
+            item.start, item.end, item.expected = self._size - len(word), self._size, stand_in.translation
         self._items.append(item)
         self._last = ""
-        if stand_in:
+        if word:
             self._num_closed = len(self._items) - 1  # so that whitespace after it is noted
         else:
             self._has_noun |= token.kind == "noun"

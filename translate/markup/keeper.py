@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +14,16 @@ from translate.decoding.line_translator import LineTranslator, NumberedLine, Tra
 from translate.decoding.results import Translation
 from translate.errors import UserError
 from translate.markup.items import MarkedLine, take_out
+from translate.markup.nouns import all_translated
 from translate.markup.patterns import tokens
+from translate.markup.stand_ins import NUM_WORDS, StandIn, find_stand_ins, text_of_run
 
 if TYPE_CHECKING:
     from translate.markup.links import Linker
 
 KEPT = ("markup",)  # values of --keep
 LINES_TOGETHER = 64
+WORD = re.compile(r"\w+")
 
 
 def keeps_markup(value: str | None) -> bool:
@@ -47,44 +52,77 @@ def keep_markup(
             raise UserError(f"{run}: its weights were replaced while they were being loaded; run the command again")
         return Linker(reader, run)
 
-    keeper = MarkupKeeper(load_linker)
+    keeper = MarkupKeeper(load_linker, lambda: text_of_run(run, translator.vocabs))
     if load is None:
         keeper.load()
     return translator.with_rewriter(keeper)
 
 
 class MarkupKeeper:
-    """Translates lines without their markup and puts it back; see `LineTranslator.with_rewriter`."""
+    """Translates lines without their markup and puts it back; see `LineTranslator.with_rewriter`.
 
-    def __init__(self, load_linker: Callable[[], Linker]) -> None:
-        """load_linker: called for the first line with markup."""
-        self._load_linker = load_linker
+    A line with nouns, such as `{name}`, is translated with each choice of stand-ins for them. Of the translations that
+    have those of the stand-ins once, that with the highest score is kept; without any, the nouns are left out.
+    """
+
+    def __init__(
+        self, load_linker: Callable[[], Linker], load_text: Callable[[], Iterable[tuple[str, str]]] = tuple
+    ) -> None:
+        """load_linker, load_text: called for the first line with items and with nouns; see `text_of_run`."""
+        self._load_linker, self._load_text = load_linker, load_text
         self._linker: Linker | None = None
+        self._stand_ins: list[StandIn] | None = None
 
     def load(self) -> Linker:
         """Return what aligns translations, loaded once."""
         self._linker = self._linker or self._load_linker()
         return self._linker
 
+    def stand_ins(self) -> list[StandIn]:
+        """Return the stand-ins of the run, found once."""
+        if self._stand_ins is None:
+            self._stand_ins = find_stand_ins(self._load_text())
+        return self._stand_ins
+
     def translated(self, window: Sequence[NumberedLine], translate: Translate) -> Iterator[Translation]:
         """Yield the translation of each line of a window, in any order."""
-        lines = {number: marked_line(line) for number, line in window}
-        waiting = list[Translation]()
-        for translation in translate([(number, line.text) for number, line in lines.items()]):
-            if lines[translation.id].items:
-                waiting.append(translation)
-            else:
-                yield translation
-        remaining = iter(waiting)
-        while group := list(islice(remaining, LINES_TOGETHER)):
+        versions = {number: self._versions(line) for number, line in window}
+        best = dict[int, tuple[MarkedLine, Translation]]()
+        for rank in range(max(map(len, versions.values()), default=0)):
+            # The last version, which has no stand-ins, is for lines that have no translation yet.
+            those = {number: each[rank] for number, each in versions.items() if rank < len(each)}
+            those = {number: line for number, line in those.items() if line.has_stand_ins or number not in best}
+            for translation in translate([(number, line.text) for number, line in those.items()]) if those else ():
+                line, known = those[translation.id], best.get(translation.id)
+                if all_translated(line, translation.text) and (not known or _score(translation) > _score(known[1])):
+                    best[translation.id] = line, translation
+        yield from (translation for line, translation in best.values() if not line.items)
+        waiting = iter([each for each in best.values() if each[0].items])
+        while group := list(islice(waiting, LINES_TOGETHER)):
             from translate.markup.restoring import restore_all  # deferred, because it imports numpy
 
-            yield from restore_all([lines[each.id] for each in group], group, self.load())
+            lines, translations = zip(*group, strict=True)
+            yield from restore_all(lines, translations, self.load())
+
+    def _versions(self, line: str) -> list[MarkedLine]:
+        """Return a line of plain text without its items: with each choice of stand-ins, and last without any.
+
+        A line that has only items is blank without them.
+        """
+        parts = [*tokens(line)]
+        plain = take_out(line, parts)
+        words = {word.casefold() for part in parts if part.kind == "text" for word in WORD.findall(part.text)}
+        if plain.items and not words:
+            return [MarkedLine(line, "", plain.items)]
+        num_nouns = sum(part.kind == "noun" and not part.text for part in parts)
+        if not num_nouns or num_nouns > NUM_WORDS:
+            return [plain]
+        free = [each for each in self.stand_ins() if not {*map(str.casefold, each)} & words]
+        choices = [free[start:] + free[:start] for start in range(len(free))] if len(free) >= num_nouns else []
+        filled = [take_out(line, parts, choice) for choice in choices]
+        return [*(each for each in filled if each.has_stand_ins), plain]
 
 
-def marked_line(line: str) -> MarkedLine:
-    """Return a line of plain text without its items. A line that has only items is blank without them."""
-    parts = [*tokens(line)]
-    has_words = any(character.isalnum() for part in parts if part.kind == "text" for character in part.text)
-    marked = take_out(line, parts)
-    return marked if has_words or not marked.items else MarkedLine(line, "", marked.items)
+def _score(translation: Translation) -> float:
+    score = translation.translations[0].score
+    return -math.inf if math.isnan(score) else score

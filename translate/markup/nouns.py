@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from translate.markup.items import Item, MarkedLine
-from translate.markup.units import Linked, Unit
+from translate.markup.units import Linked, Unit, units_of
 
 
 class FoundNouns(NamedTuple):
@@ -28,8 +28,9 @@ def find_nouns(line: MarkedLine, translation: str, linked: Linked) -> FoundNouns
     """
     source, target, links = linked
     stand_ins = dict(_stand_ins(line, source))
-    words = {line.text[source[unit].start : source[unit].end] for unit in stand_ins.values()}
-    originals, copies = (_places(*side, words) for side in ((line.text, source), (translation, target)))
+    words = {line.text[source[unit].start : source[unit].end].casefold() for unit in stand_ins.values()}
+    originals = _places(line.text, source, words)
+    copies = _places(translation, target, {line.items[index].expected.casefold() for index in stand_ins})
     aligned, degrees = defaultdict[int, list[int]](list), defaultdict[int, int](int)
     for i, j in links:
         aligned[i].append(j)
@@ -37,11 +38,12 @@ def find_nouns(line: MarkedLine, translation: str, linked: Linked) -> FoundNouns
     found: dict[int, int] = {}  # target unit -> item
     bound: dict[int, int] = {}  # source unit -> target unit
     for index, unit in stand_ins.items():
-        word = line.text[source[unit].start : source[unit].end]
+        same = originals[line.text[source[unit].start : source[unit].end].casefold()]
+        found_copies = copies[line.items[index].expected.casefold()]
         chosen = [j for j in aligned[unit] if j not in found and target[j].is_word == source[unit].is_word]
         chosen = sorted(chosen, key=lambda j: (degrees[j], target[j].start - target[j].end))[:1]
-        if len(originals[word]) == len(copies[word]):
-            chosen = [[*copies[word]][originals[word][unit]]]
+        if len(same) == len(found_copies):
+            chosen = [found_copies[same.index(unit)]]
         for j in chosen:
             found[j], bound[unit] = index, j
     kept = {*found.values()}
@@ -53,6 +55,15 @@ def find_nouns(line: MarkedLine, translation: str, linked: Linked) -> FoundNouns
     return FoundNouns({j: line.items[index].raw for j, index in found.items()}, items, [*free, *bound.items()])
 
 
+def all_translated(line: MarkedLine, translation: str) -> bool:
+    """Return whether the usual translation of each word that stands in for a noun occurs once."""
+    expected = [item.expected.casefold() for item in line.items if item.expected.isalnum()]
+    if not expected:
+        return True
+    places = _places(translation, units_of(translation), {*expected})
+    return all(len(places[word]) == 1 for word in expected)
+
+
 def _stand_ins(line: MarkedLine, units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
     """Yield the index of each noun that has a stand-in, and the unit that this is."""
     for index, item in enumerate(line.items):
@@ -61,10 +72,10 @@ def _stand_ins(line: MarkedLine, units: Sequence[Unit]) -> Iterator[tuple[int, i
             yield index, unit
 
 
-def _places(text: str, units: Sequence[Unit], words: set[str]) -> dict[str, dict[int, int]]:
-    """Return the units that are one of these words, numbered by word."""
-    places: dict[str, dict[int, int]] = {word: {} for word in words}
+def _places(text: str, units: Sequence[Unit], words: set[str]) -> dict[str, list[int]]:
+    """Return the units that are one of these words, by word, whatever the case."""
+    places: dict[str, list[int]] = {word: [] for word in words}
     for index, (start, end, _) in enumerate(units):
-        if (word := text[start:end]) in places:
-            places[word][index] = len(places[word])
+        if (word := text[start:end].casefold()) in places:
+            places[word].append(index)
     return places
