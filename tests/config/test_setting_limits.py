@@ -90,6 +90,10 @@ def range_of(name: str) -> Range:
         return Range((False, True), (2,))
     if kind is str:
         return Range(("",), (3,))
+    if kind == int | str:  # a column
+        return Range((1, 2**31 - 1, "en"), (0, 2**31, "", "2"))
+    if kind == str | tuple[str, ...]:  # files
+        return Range(("",), (3, [], ["a", ""]))
     limits = {type(limit): limit for limit in field.metadata}
     (least, is_open), (most, is_open_above) = _lower(limits), _upper(limits)
     if kind is int:

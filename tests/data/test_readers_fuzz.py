@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
+import csv
+import io
 import itertools
-import lzma
+import json
 import random
 import re
+import zipfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.helpers.formats import in_each_format, packings
 from translate.alignment.error_rate import GoldFile
 from translate.check.check import Texts, check
 from translate.commands.attention_options import MapOptions, parse_selection
 from translate.config.settings import Config
 from translate.data.parallel_text import Pair, ParallelText
-from translate.data.readers.lines import count_lines, digest_of_text, read_lines
-from translate.data.readers.sides import Side
+from translate.data.readers.lines import count_lines, read_lines
+from translate.data.readers.sides import Side, digest_of_side
 from translate.data.word_links import LinkedPair, linked_pairs
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
@@ -61,21 +62,11 @@ def read_or_refused(path: Path, read: Callable[[], T]) -> T | None:
     return None
 
 
-def compressors() -> dict[str, Callable[[bytes], bytes]]:
-    """What packs text, by the ending of the file's name."""
-    found = {".gz": partial(gzip.compress, mtime=1), ".bz2": bz2.compress, ".xz": partial(lzma.compress, preset=0)}
-    with suppress(ImportError):
-        import zstandard
-
-        found[".zst"] = zstandard.ZstdCompressor(write_checksum=True).compress
-    return found
-
-
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst"])
 def test_a_damaged_packed_file_is_read_completely_or_refused(tmp_path: Path, ending: str) -> None:
-    if ending not in compressors():
+    if ending not in packings():
         pytest.skip("zstandard is not installed")
-    path, pack = tmp_path / f"a.txt{ending}", compressors()[ending]
+    path, pack = tmp_path / f"a.txt{ending}", packings()[ending]
     half = len(TEXT) // 2
     packed = {
         pack(TEXT): TEXT,
@@ -93,7 +84,7 @@ def test_a_damaged_packed_file_is_read_completely_or_refused(tmp_path: Path, end
         path.write_bytes(mutant)
         lines = read_or_refused(path, lambda: list(read_lines(path)))
         assert read_or_refused(path, lambda: count_lines(path)) == (None if lines is None else len(lines))
-        assert (read_or_refused(path, lambda: digest_of_text(path)) is None) == (lines is None)
+        assert (read_or_refused(path, lambda: digest_of_side(Side(path, 1))) is None) == (lines is None)
         if lines is not None:  # headers have no checksum, and parts may be lost whole
             num_read += 1
             assert "".join(f"{line}\n" for line in lines).encode() in (TEXT, TEXT[:half], TEXT[half:], b"")
@@ -118,6 +109,71 @@ def test_a_damaged_tsv_file_gives_the_columns_of_its_lines_or_is_refused(tmp_pat
             rows = [line.removesuffix("\r").split("\t") for line in mutant.decode().removesuffix("\n").split("\n")]
             assert pairs == [Pair(row[1], row[2]) for row in rows]
     assert 0 < num_read < 150
+
+
+def one_line(text: str) -> str:
+    return re.sub(r"[ \t]*[\r\n]\s*", " ", text).strip(" ") if re.search("[\r\n]", text) else text
+
+
+def rows_of_table(content: bytes) -> list[list[str]]:
+    rows = [*csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)]
+    assert {len(row) for row in rows if row} == {2}
+    return [[one_line(cell) for cell in row or ("", "")] for row in rows]
+
+
+def texts_of_records(content: bytes) -> list[list[str]]:
+    lines = content.decode("utf-8-sig").removesuffix("\n").split("\n")
+    records = [json.loads(line).get("translation") if line.strip() else {"en": "", "fr": ""} for line in lines]
+    assert all(record.keys() == {"en", "fr"} for record in records)
+    return [[one_line(record[key] or "") for key in ("en", "fr")] for record in records]
+
+
+def texts_of_units(content: bytes) -> list[list[str]]:
+    root = ElementTree.fromstring(content)
+    assert root.tag == "tmx"
+    found = []
+    for unit in root.iter("tu"):
+        texts: dict[str, str] = {}
+        for variant in unit.iter("tuv"):
+            language = variant.attrib["{http://www.w3.org/XML/1998/namespace}lang"].lower()
+            segment = variant.find("seg")
+            if segment is not None:
+                texts.setdefault(language, one_line("".join(segment.itertext())))
+        assert texts.keys() <= {"en", "fr-fr"}
+        found.append([texts.get("en", ""), texts.get("fr-fr", "")])
+    return found
+
+
+def lines_of_archive(content: bytes) -> list[list[str]]:
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    sides = [archive.read(f"corpus.en-fr.{code}").decode().removesuffix("\n").split("\n") for code in ("en", "fr")]
+    return [list(pair) for pair in zip(*sides, strict=True)]
+
+
+ORACLES = {
+    "plain.csv": rows_of_table,
+    "nested.jsonl": texts_of_records,
+    "memory.tmx": texts_of_units,
+    "en-fr.txt.zip": lines_of_archive,
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_a_damaged_file_with_both_sides_gives_what_another_parser_reads_or_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    texts = [("The cat, who sat.", "Le chat"), ("", ""), ("a & b < c", '"d"'), ("日本語 👩\u200d👧", "é"), ("x", "")]
+    content = in_each_format([Pair(*texts[i % 5]) for i in range(10)])[name]
+    path, oracle, num_read = tmp_path / name, ORACLES[name], 0
+    # Some cases are no damage for any parser: whitespace between tags, a character that becomes another.
+    for mutant in [*mutants(content, 60), *mutants(content, 60, b'",\n<>&{}:\\ /a')]:
+        path.write_bytes(mutant)
+        text = ParallelText(Side(path, 1), Side(path, 2))
+        pairs = read_or_refused(path, lambda text=text: list(text))
+        if pairs is not None:
+            num_read += 1
+            assert [list(pair) for pair in pairs] == oracle(mutant)
+    assert num_read < 120
 
 
 def test_damaged_alignments_are_read_correctly_or_refused(tmp_path: Path) -> None:

@@ -184,10 +184,10 @@ def test_a_single_text_file_is_named_once_with_the_right_line_numbers(tmp_path: 
     valid.write_text("a b\tc d\n")
     config = changed(config, "data", valid_src=str(valid), valid_tgt=str(valid))
     corpus = prepare(Run.create(tmp_path / "run", config), config).train
-    assert named_lines([3], corpus, config.data) == f"line 8 of {text}"
+    assert named_lines([3], corpus, config.data) == f"pair 8 of {text}"
     expected = sorted(line for line in range(1, 49) if line % 4 in (0, 1))
     shown = ", ".join(map(str, expected[:20]))
-    assert named_lines(range(24), corpus, config.data) == f"lines {shown} and 4 more of {text}"
+    assert named_lines(range(24), corpus, config.data) == f"pairs {shown} and 4 more of {text}"
 
 
 def test_two_processes_skip_the_same_steps_and_end_together(

@@ -14,7 +14,7 @@ from tests.helpers.runs import changed
 from translate import cli
 from translate.config.settings import Config
 from translate.config.toml import load_config
-from translate.data.parallel_text import check_stays
+from translate.data.parallel_text import text_of
 from translate.data.readers import lines, sides
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -136,6 +136,6 @@ def test_a_pipe_is_refused_because_the_text_is_read_several_times(tmp_path: Path
         prepare(Run.create(tmp_path / "run", config), config)
     named = load_config(None, {"data.train_src": str(tmp_path / "pipe"), "data.train_tgt": "/dev/zero"})
     assert named.data.train_src == str(tmp_path / "pipe")
-    check_stays(tmp_path, tmp_path / "none")  # which other messages name
+    text_of(named.data, str(tmp_path), str(tmp_path / "none"))  # which other messages name
     with pytest.raises(UserError, match="/dev/zero is a pipe or device"):
-        check_stays(Path("/dev/zero"))
+        text_of(named.data, str(tmp_path), "/dev/zero")

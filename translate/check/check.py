@@ -51,6 +51,8 @@ class CheckReport:
     """The result of a check."""
 
     num_lines: tuple[int, int]  # number of lines in the source file and in the target file
+    unit: str  # what is counted: "line", or "row" or "unit" in files that hold both sides
+    starts: tuple[tuple[str, int], ...]  # of further source files: the name, and the number of its first line
     num_left_out: int  # number of pairs that training would leave out with these settings
     findings: tuple[Finding, ...]  # most important first
     longest: tuple[tuple[LongLine, ...], tuple[LongLine, ...]]  # longest lines on each side
@@ -80,7 +82,7 @@ class _Check:
         self._text, self._config, self._vocabs = texts.train, config, vocabs
         self._tallies = {name: Tally(num_examples) for name in MEANINGS}
         # Compute the statistics from the same sample that training uses.
-        blocks = read_blocks(texts.train.src, texts.train.tgt)
+        blocks = read_blocks(texts.train)
         self._statistics = text_statistics(pair for block in blocks for pair in block.pairs[: block.num_pairs])
         self._filter = PairFilter(Filters(FILTER_NAMES, config.data.max_length_ratio), self._statistics)
         self._sources = SeenLines()
@@ -95,12 +97,16 @@ class _Check:
 
     def run(self, progress: Callable[[int], object]) -> CheckReport:
         num_src = num_tgt = 0
-        for block in read_blocks(self._text.src, self._text.tgt):
+        starts = []
+        for block in read_blocks(self._text):
+            starts += [(block.begins, block.first)] if block.begins else []
             num_src, num_tgt = num_src + len(block.src.texts), num_tgt + len(block.tgt.texts)
             self._check_block(block)
             progress(len(block))
         return CheckReport(
             (num_src, num_tgt),
+            self._text.unit,
+            tuple(starts[1:]),
             self._num_left_out,
             tuple(self._findings()),
             (self._long_lines(0), self._long_lines(1)),
@@ -228,7 +234,7 @@ class _Check:
 def _read_held_out(text: ParallelText) -> tuple[SeenLines, SeenLines]:
     """Return the source lines and the pairs of a held-out text as two sets."""
     sources, pairs = SeenLines(), SeenLines()
-    for block in read_blocks(text.src, text.tgt):
+    for block in read_blocks(text):
         full = [pair for pair in block.pairs if pair.is_full]
         sources.add(pair.src.strip() for pair in full)
         pairs.add(pair.stripped for pair in full)

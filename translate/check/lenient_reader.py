@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from translate.data.parallel_text import Pair
+from translate.data.parallel_text import Pair, ParallelText
 from translate.data.readers.lines import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
@@ -15,17 +15,16 @@ from translate.data.readers.lines import (
     LineTrouble,
     decode_line,
     open_unpacked,
-    raw_lines,
+    truncated_lines,
 )
-from translate.data.readers.sides import Format, Side
-from translate.errors import UserError
+from translate.data.readers.rows import Row, Wanted
+from translate.data.readers.sides import Side, rows_or_errors
 
 Trouble = LineTrouble | Literal["crlf", "bom"]
-MAX_SKIPPED_BYTES = 100_000_000  # maximum line length; a file with a longer line is not considered text
-SHOWN_BYTES = 1_000  # number of bytes to show from an unreadable line
 BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the first limit or exceeds the second
 
-RawPair = tuple[bytes | None, bytes | None]
+Item = bytes | str | BadLineError  # a line of plain text, the text of another format's row, or why it cannot be read
+Items = tuple[Item | None, Item | None]  # of both sides; None after the end of a side
 
 
 class SideLines(NamedTuple):
@@ -50,6 +49,7 @@ class LineBlock:
     first: int  # line number of the first row, from 1
     src: SideLines
     tgt: SideLines
+    begins: str = ""  # name of the source file that begins with this block
 
     def __len__(self) -> int:
         return max(len(self.src.texts), len(self.tgt.texts))
@@ -75,38 +75,52 @@ class LineBlock:
         return pairs
 
 
-def read_blocks(src: Side, tgt: Side) -> Iterator[LineBlock]:
-    """Yield all lines of both sides in blocks. Raises UserError if a file is missing or is not a text file."""
+def read_blocks(text: ParallelText) -> Iterator[LineBlock]:
+    """Yield all lines of both sides in blocks. Raises UserError if a file is missing or is not what it should be.
+
+    The lines are numbered through all files, with the headers of files that hold both sides.
+    """
     first = 1
-    for raws in _blocks(itertools.zip_longest(_raw_lines_of(src), _raw_lines_of(tgt))):
-        sides = [[raw for raw in raws_of_side if raw is not None] for raws_of_side in zip(*raws, strict=True)]
-        lines = [_decode_lines(raws, side, first == 1) for raws, side in zip(sides, (src, tgt), strict=True)]
-        yield LineBlock(first, *lines)
-        first += len(raws)
+    for src, tgt in text.files:
+        num_headers, items = _content_of(src, tgt)
+        first += num_headers
+        begins = str(src.path)
+        for block in _blocks(items):
+            sides = [[item for item in side if item is not None] for side in zip(*block, strict=True)]
+            source, target = (_side_lines(side, bool(begins)) for side in sides)
+            yield LineBlock(first, source, target, begins)
+            first += len(block)
+            begins = ""
 
 
-def _decode_lines(raws: Sequence[bytes], side: Side, is_start: bool) -> SideLines:
-    """Decode lines and record any problems. is_start: whether the lines are at the start of the file."""
-    try:
-        if max(map(len, raws), default=0) > MAX_LINE_BYTES:
-            raise ValueError
-        text = b"".join(raws).decode("utf-8")
-    except ValueError:
-        text = "\r"  # forces a line-by-line check
-    if "\r" not in text and not (is_start and text.startswith(BYTE_ORDER_MARK)):
-        lines = SideLines(text.split("\n")[: len(raws)], {})
+def _content_of(src: Side, tgt: Side) -> tuple[int, Iterator[Items]]:
+    """Return the number of headers and the content of all rows of two files, or of one that holds both sides."""
+    if src.path != tgt.path or not src.format:
+        return 0, itertools.zip_longest(_items_of(src), _items_of(tgt))
+    rows = rows_or_errors(Wanted(src.path, (src.column, tgt.column), src.header))
+    start = list(itertools.islice(rows, 1))
+    items = ((row, row) if isinstance(row, BadLineError) else (row[0], row[1]) for row in _without_header(start, rows))
+    return start.count(None), items
+
+
+def _without_header(*rows: Iterable[Row]) -> Iterator[tuple[str, ...] | BadLineError]:
+    return (row for row in itertools.chain(*rows) if row is not None)
+
+
+def _items_of(side: Side) -> Iterator[Item]:
+    if side.format:
+        rows = _without_header(rows_or_errors(Wanted(side.path, (side.column,), side.header)))
+        yield from (row if isinstance(row, BadLineError) else row[0] for row in rows)
     else:
-        decoded = [_decode_raw_line(raw, is_start and row == 0) for row, raw in enumerate(raws)]
-        troubles = {row: troubles for row, (_, troubles) in enumerate(decoded) if troubles}
-        lines = SideLines([text for text, _ in decoded], troubles)
-    return _extract_sentences(lines, side.format, side.column) if side.format else lines
+        with open_unpacked(side.path) as stream:
+            yield from truncated_lines(stream, str(side.path))
 
 
-def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
-    block, num_bytes = list[RawPair](), 0
-    for pair in raws:
+def _blocks(items: Iterator[Items]) -> Iterator[list[Items]]:
+    block, num_bytes = list[Items](), 0
+    for pair in items:
         block.append(pair)
-        num_bytes += len(pair[0] or b"") + len(pair[1] or b"")
+        num_bytes += _size(pair[0]) + _size(pair[1])
         if len(block) == BLOCK_PAIRS or num_bytes > BLOCK_BYTES:
             yield block
             block, num_bytes = [], 0
@@ -114,38 +128,39 @@ def _blocks(raws: Iterator[RawPair]) -> Iterator[list[RawPair]]:
         yield block
 
 
-def _extract_sentences(lines: SideLines, sentence: Format, column: int) -> SideLines:
-    texts, troubles = list(lines.texts), dict(lines.troubles)
-    for row, text in enumerate(texts):
-        try:
-            texts[row] = sentence(text, column)
-        except BadLineError as error:
-            if lines.is_usable(row):
-                troubles[row] = (*troubles.get(row, ()), error.trouble)
-    return SideLines(texts, troubles)
+def _size(item: Item | None) -> int:
+    return 0 if item is None or isinstance(item, BadLineError) else len(item)
 
 
-def _raw_lines_of(side: Side) -> Iterator[bytes]:
-    """Yield the raw lines of a side, including line endings. Overlong lines are truncated."""
-    with open_unpacked(side.path) as stream:
-        num_bytes = 0  # length of the current line so far
-        for part in raw_lines(stream):
-            if not num_bytes:
-                yield part
-            num_bytes += len(part)
-            if num_bytes > MAX_SKIPPED_BYTES:
-                fault = f"a line is longer than {MAX_SKIPPED_BYTES:,} bytes; expected one sentence per line"
-                raise UserError(f"{side.path}: {fault}")
-            if len(part) <= MAX_LINE_BYTES or part.endswith(b"\n"):
-                num_bytes = 0
+def _side_lines(items: Sequence[Item], is_start: bool) -> SideLines:
+    """Return the texts of one side and their problems. is_start: whether they are at the start of the file."""
+    raws = [item for item in items if isinstance(item, bytes)]
+    if raws:
+        return _decode_lines(raws, is_start)
+    texts = [item.shown if isinstance(item, BadLineError) else str(item) for item in items]
+    return SideLines(texts, {row: (item.trouble,) for row, item in enumerate(items) if isinstance(item, BadLineError)})
+
+
+def _decode_lines(raws: Sequence[bytes], is_start: bool) -> SideLines:
+    """Decode the lines of a plain text and record any problems."""
+    try:
+        if max(map(len, raws), default=0) > MAX_LINE_BYTES:
+            raise ValueError
+        text = b"".join(raws).decode("utf-8")
+    except ValueError:
+        text = "\r"  # forces a line-by-line check
+    if "\r" not in text and not (is_start and text.startswith(BYTE_ORDER_MARK)):
+        return SideLines(text.split("\n")[: len(raws)], {})
+    decoded = [_decode_raw_line(raw, is_start and row == 0) for row, raw in enumerate(raws)]
+    troubles = {row: troubles for row, (_, troubles) in enumerate(decoded) if troubles}
+    return SideLines([text for text, _ in decoded], troubles)
 
 
 def _decode_raw_line(raw: bytes, is_first: bool) -> tuple[str, tuple[Trouble, ...]]:
     try:
         text = decode_line(raw)
     except BadLineError as error:
-        errors = "replace" if error.trouble == "endless" else "backslashreplace"
-        return raw[:SHOWN_BYTES].decode("utf-8", errors).rstrip("\r\n"), (error.trouble,)
+        return error.shown, (error.trouble,)
     troubles: list[Trouble] = []
     if is_first and text.startswith(BYTE_ORDER_MARK):
         text = text.removeprefix(BYTE_ORDER_MARK)

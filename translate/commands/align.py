@@ -55,7 +55,7 @@ Directions = Annotated[
 
 def align(
     path: Annotated[Path, Argument(metavar="DIR|RUN", callback=a_run_or_other, help=PATH_HELP)],
-    src: Annotated[Path | None, options.Files(metavar="FILE", help="With RUN: source text.")] = None,
+    src: Annotated[Path | None, options.Files(metavar="FILE", help="With RUN: source text, or both sides.")] = None,
     tgt: Annotated[Path | None, options.Files("--tgt", "--ref", metavar="FILE", help=TGT_HELP)] = None,
     gold: Annotated[Path | None, options.Files(metavar="FILE", help="Gold links (i-j: sure, ipj: possible).")] = None,
     one_indexed: Annotated[bool, options.Files("--one-indexed", help="Words in gold links count from 1.")] = False,
@@ -86,6 +86,7 @@ def align(
     from translate.alignment.sources import open_lines
     from translate.api import load_translator
 
+    tgt = options.target_of(src, tgt, "--tgt") if src else tgt
     for option, is_given in ("--store", store), ("--one-indexed", one_indexed), ("--json", as_json):
         if is_given and not gold:
             raise UserError(f"{option}: requires gold links; add --gold FILE")

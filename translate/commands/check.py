@@ -15,7 +15,6 @@ from translate.system.terminal_text import print_result
 if TYPE_CHECKING:
     from translate.check.check import Texts
     from translate.config.settings import Config, DataSettings
-    from translate.data.parallel_text import ParallelText
     from translate.data.vocab import VocabPair
 
 VOCAB_HELP = "Vocabulary used to count pieces."
@@ -33,6 +32,8 @@ def check(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
+    src_column: options.SrcColumn = None,
+    tgt_column: options.TgtColumn = None,
     test_src: Annotated[Path | None, options.Files(metavar="FILE", help="Test text, source side.")] = None,
     test_tgt: Annotated[Path | None, options.Files(metavar="FILE", help="Test text, target side.")] = None,
     vocab: Annotated[Path | None, Option(metavar="FILE|RUN", callback=a_run_or_other, help=VOCAB_HELP)] = None,
@@ -49,15 +50,18 @@ def check(
     from tqdm import tqdm
 
     from translate.check.check import check as check_texts
+    from translate.config.files import names_of
     from translate.config.toml import load_config
     from translate.report import findings
 
     files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
-    settings = load_config(config, options.given_settings(overrides, **files))
+    columns = {"src_column": src_column, "tgt_column": tgt_column}
+    settings = load_config(config, options.given_settings(overrides, files, columns))
     data = settings.data
     if not data.train_src:
         raise UserError("check: no text specified; use --src and --tgt, or a settings file that sets data.train_src")
-    names = (src or data.train_src, tgt or data.train_tgt)
+    names = ", ".join(src or names_of(data.train_src)), ", ".join(tgt or names_of(data.train_tgt))
+    names = (names[0], names[0]) if data.train_tgt == data.train_src else names
     texts, vocabs = _texts(data, test_src, test_tgt), _vocabs(vocab, settings)
     with tqdm(desc="checking", unit="pair", unit_scale=True, leave=False, disable=None) as bar:
         report = check_texts(texts, settings, vocabs, examples, bar.update)
@@ -67,17 +71,15 @@ def check(
 
 def _texts(data: DataSettings, test_src: Path | None, test_tgt: Path | None) -> Texts:
     from translate.check.check import Texts
-    from translate.data.parallel_text import check_stays, text_of
+    from translate.config.files import has_both_sides
+    from translate.data.parallel_text import text_of
 
+    test_tgt = test_tgt or (test_src if test_src and has_both_sides(test_src.name) else None)
     if bool(test_src) != bool(test_tgt):
         raise UserError("check: --test-src and --test-tgt must be used together")
-
-    def text(src: str, tgt: str) -> ParallelText:
-        check_stays(Path(src), Path(tgt))
-        return text_of(data, src, tgt)
-
-    valid = text(data.valid_src, data.valid_tgt) if data.valid_src else None
-    return Texts(text(data.train_src, data.train_tgt), valid, text(str(test_src), str(test_tgt)) if test_src else None)
+    valid = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else None
+    test = text_of(data, str(test_src), str(test_tgt)) if test_src else None
+    return Texts(text_of(data, data.train_src, data.train_tgt), valid, test)
 
 
 def _vocabs(path: Path | None, settings: Config) -> VocabPair | None:

@@ -19,9 +19,9 @@ from translate.commands.interactive import LiveLine, run_interactive
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.arriving import lines_of
-from translate.data.readers.lines import digest_of_text, open_file
+from translate.data.readers.lines import open_file
 from translate.data.readers.packings import is_packed
-from translate.data.readers.sides import Side, read_side
+from translate.data.readers.sides import Columns, digest_of_side, format_of, read_side
 from translate.decoding import line_translator as windows
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest, Translation
@@ -61,7 +61,7 @@ class Places(NamedTuple):
     attention: Path | None
     is_resumed: bool
     keep: str | None = None  # what to keep of each line: markup
-    column: int = 1  # column to translate if the input is a .tsv file
+    columns: Columns = Columns()  # of which the source is translated if the input holds both sides
 
     def check(self, world: World) -> None:
         """Raise UserError if inputs and outputs conflict or are not available."""
@@ -115,7 +115,7 @@ class Places(NamedTuple):
             if sys.stdin.isatty():
                 print_message("type sentences, one per line; Ctrl-D ends the input")
             return lines_of(sys.stdin.buffer, "standard input")
-        side = Side(self.input, self.column)
+        (side,) = self.columns.sides(self.input)
         if side.format or is_packed(self.input) or self.can_reread or not self.input.exists():
             return read_side(side)
         return lines_of(open_file(self.input), str(self.input))
@@ -136,7 +136,7 @@ class Job(NamedTuple):
             "weights": list(self.translator.engine.weights),
             "model": [ModelIdentity.of(run.load_config().model, self.translator.vocabs).model for run in runs],
             "vocabulary": self.translator.vocabs.fingerprint,
-            "column": places.column if places.input and Side(places.input, 1).format else None,
+            "column": places.columns.src if places.input and format_of(places.input) else None,
             "data.max_pieces": self.translator.max_pieces,
             "--engine": model.engine,
             "--mask": sorted(model.mask),
@@ -172,7 +172,7 @@ def translate(
     with joined(places.advice) as world:
         places.check(world)
         selection = parse_selection(places.attention, maps)
-        places = places._replace(column=Run.open(model.run).columns[0])
+        places = places._replace(columns=Run.open(model.run).columns)
         for suffix in ("", ".partial", ".partial.json", ".partial.lock"):
             output = Path(f"{resolved(places.output)}{suffix}") if places.output else None
             refuse_overwriting("--output", output, (places.input, model.run, *model.ensemble))
@@ -274,7 +274,8 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     """Translate the input file to the output file in a resumable way; return the number of lines translated."""
     assert places.input
     assert places.output
-    digest = digest_of_text(places.input)
+    (side,) = places.columns.sides(places.input)
+    digest = digest_of_side(side)
     _check_same(job.world, places.input, digest)
     if not job.world.is_first:
         (num_done, *_) = job.world.gather(0)
@@ -290,7 +291,7 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)
-        found = job.translations(file.reading(Side(places.input, places.column)), num_done)
+        found = job.translations(file.reading(side), num_done)
         for translation in with_progress(found, places.input, None, num_done):
             warn(translation)
             file.write(formatted(translation, job.request))

@@ -13,11 +13,12 @@ from typer import Argument, Option
 
 from translate.commands import options
 from translate.commands.named_runs import a_run_or_other
+from translate.config.limits import Column
 from translate.config.settings import DecodeSettings
 from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.data.readers.packings import is_packed
-from translate.data.readers.sides import Side, read_side
+from translate.data.readers.sides import Columns, format_of, read_side
 from translate.errors import UserError
 from translate.evaluation.evaluate import ReferencedText, compare, text_warnings, translation_warnings
 from translate.evaluation.evaluate import evaluate as evaluate_translations
@@ -59,7 +60,9 @@ Examples:
 def evaluate(
     translations: Annotated[Path, Argument(metavar="RUN|FILE", callback=a_run_or_other, help=TRANSLATIONS_HELP)],
     src: options.Src,
-    ref: Annotated[list[Path], options.Files("--ref", "--tgt", metavar="FILE", help=REF_HELP)],
+    ref: Annotated[list[Path] | None, options.Files("--ref", "--tgt", metavar="FILE", help=REF_HELP)] = None,
+    src_column: options.SrcColumn = None,
+    tgt_column: options.TgtColumn = None,
     against: Annotated[
         Path | None, options.Files(metavar="RUN|FILE", callback=a_run_or_other, help="Run or file to compare with.")
     ] = None,
@@ -83,8 +86,10 @@ def evaluate(
     if show is not None and not against:
         raise UserError(f"--show {show}: requires a comparison; add --against, or leave out --show")
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
-    request = EvaluateRequest([translations, *([against] if against else [])], src, changes, device, output, calibrate)
-    report = _evaluate(request, ref, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
+    columns, refs = options.columns_named(src_column, tgt_column), ref or [options.target_of(src, None, "--ref")]
+    paths = [translations, *([against] if against else [])]
+    request = EvaluateRequest(paths, src, changes, device, output, columns, calibrate)
+    report = _evaluate(request, refs, MetricConfig(QUICK_METRICS if no_ter else METRICS, lowercase, tokenize))
     formatted = (scores.as_json if as_json else scores.as_text)(report, SHOWN if show is None else show)
     print_result(formatted)
 
@@ -97,6 +102,7 @@ class EvaluateRequest(NamedTuple):
     changes: Mapping[str, object]  # decode settings to override; None keeps the run's
     device: str
     output: Path | None  # file for the first run's translations
+    columns: tuple[Column | None, Column | None]  # to read in files that hold both sides; None: the runs' columns
     is_to_calibrate: bool = False  # fit the confidence of the first run's translations
 
 
@@ -104,7 +110,7 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
     """Translate if necessary, score the translations and print warnings."""
     _check_files(request, refs)
     check(metrics)
-    text = _read_text(request.paths, request.src, refs)
+    text = _read_text(request, refs)
     ours, *others = _all_translations(request, text)
     print_message(f"scoring {len(text.sources):,} lines")
     evaluation = evaluate_translations(ours, text, metrics)
@@ -126,7 +132,7 @@ def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; pass a run or a file of translations")
-        if Side(path, 1).format and not path.is_dir():
+        if format_of(path) and not path.is_dir():
             raise UserError(f"{path}: translations are read as plain text; cut out their column, and rename the file")
     given = [f"--{name.replace('_', '-')}" for name, value in request.changes.items() if value is not None]
     if request.is_to_calibrate:
@@ -152,18 +158,19 @@ def _check_calibration(path: Path, given: Sequence[str]) -> None:
         raise UserError(f"--calibrate: {path} {reason}; use the folder that it was trained in")
 
 
-def _read_text(paths: Sequence[Path], src: Path, refs: Sequence[Path]) -> ReferencedText:
-    """Read the sources and references, in the columns of the runs among the paths if they are .tsv files.
+def _read_text(request: EvaluateRequest, refs: Sequence[Path]) -> ReferencedText:
+    """Read the sources and references, in the columns of the runs among the paths if they hold both.
 
     Raises UserError if they are not parallel, if all references are empty, or if the runs read different columns.
     """
     from translate.run.folder import Run
 
-    (src_column, tgt_column), *others = {Run.open(path).columns for path in paths if path.is_dir()} or {(1, 2)}
-    sides = Side(src, src_column), *(Side(ref, tgt_column) for ref in refs)
+    (src, paths), runs = (request.src, request.paths), [Run.open(path) for path in request.paths if path.is_dir()]
+    columns, *others = {run.columns.changed(*request.columns) for run in runs} or {Columns().changed(*request.columns)}
+    sides = columns.sides(src, *refs)
     if others and any(side.format for side in sides):
         raise UserError(
-            f"{src}: {paths[0]} and {paths[1]} read different columns of a .tsv file; pass plain-text files"
+            f"{src}: {paths[0]} and {paths[1]} read different columns of such a file; pass plain-text files"
         )
     sources, *references = (list(read_side(side)) for side in sides)
     for ref, lines in zip(refs, references, strict=True):

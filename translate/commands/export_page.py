@@ -17,6 +17,7 @@ import numpy as np
 from translate.attention.extract import engine_of
 from translate.attention.maps import MAX_PIECES
 from translate.confidence.stored import described_for_page
+from translate.config.files import names_of
 from translate.data.encoded_corpus import open_corpus
 from translate.errors import UserError
 from translate.export.packed_model import PackedPrecision, packed_model
@@ -133,7 +134,9 @@ def _packed(run: ServedRun, precision: PackedPrecision) -> bytes:
 def _trained_on(run: ServedRun) -> TrainedOn:
     """Describe the training text and the last day of training, as far as the folder knows them. No path is revealed."""
     folder, data = Run(run.folder), run.config.data
-    texts = [PureWindowsPath(name).name for name in (data.train_src, data.train_tgt) if name]  # of / and of \
+    texts = [
+        PureWindowsPath(name).name for side in (data.train_src, data.train_tgt) for name in names_of(side) if name
+    ]  # of / and of \
     corpus, dates = None, [""]
     with suppress(UserError, OSError):
         corpus = open_corpus(folder.corpus_path / "train", run.live.vocabs)

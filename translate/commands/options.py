@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +13,7 @@ from typer import Argument, Option
 from translate.attention.selection import StoredType
 from translate.commands.named_runs import a_run, some_maps, some_runs
 from translate.commands.named_settings import a_settings_file
+from translate.errors import UserError
 from translate.model.attention_kinds import KindName
 
 # The groups of options in the help.
@@ -33,13 +36,20 @@ Mask = Annotated[list[str] | None, Model(metavar="HEAD", help="Attention head to
 
 # Texts and settings.
 Config = Annotated[Path | None, Argument(metavar="CONFIG.toml", callback=a_settings_file, help="Settings file.")]
-TrainSrc = Annotated[str | None, Files("--src", metavar="FILE", help="Training text, source side (plain, .gz, .tsv).")]
-TrainTgt = Annotated[str | None, Files("--tgt", metavar="FILE", help="Training text, target side, parallel to --src.")]
-ValidSrc = Annotated[str | None, Files(metavar="FILE", help="Validation text, source side.  [default: part of --src]")]
-ValidTgt = Annotated[str | None, Files(metavar="FILE", help="Validation text, target side.")]
+BOTH_HELP = "or both: tsv, csv, jsonl, tmx, OPUS zip"
+TrainSrc = Annotated[
+    list[str] | None, Files("--src", metavar="FILE", help=f"Training text, source side ({BOTH_HELP}); repeatable.")
+]
+TrainTgt = Annotated[list[str] | None, Files("--tgt", metavar="FILE", help="Training text, target side; repeatable.")]
+ValidSrc = Annotated[
+    list[str] | None, Files(metavar="FILE", help="Validation text, source side.  [default: part of --src]")
+]
+ValidTgt = Annotated[list[str] | None, Files(metavar="FILE", help="Validation text, target side.")]
+SrcColumn = Annotated[str | None, Files(metavar="N|NAME", help="With both sides in a file: column or language.")]
+TgtColumn = Annotated[str | None, Files(metavar="N|NAME", help="The same of the target.")]
 Set = Annotated[list[str] | None, Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")]
-Src = Annotated[Path, Files("--src", metavar="FILE", help="Source text (plain, .gz or .tsv).")]
-Tgt = Annotated[Path, Files("--tgt", "--ref", metavar="FILE", help="Target text, parallel to --src.")]
+Src = Annotated[Path, Files("--src", metavar="FILE", help=f"Source text ({BOTH_HELP}).")]
+Tgt = Annotated[Path | None, Files("--tgt", "--ref", metavar="FILE", help="Target text, parallel to --src.")]
 
 # Search and sampling; defaults come from the run's [decode] section, and ranges from its settings.
 NBest = Annotated[int, Search(metavar="N", help="Number of translations per line, best first.")]
@@ -79,9 +89,48 @@ JsonLines = Annotated[bool, Files("--json", help="Print one JSON object per line
 Json = Annotated[bool, Files("--json", help="Print one JSON object.")]
 
 
-def given_settings(overrides: list[str] | None, **files: str | None) -> dict[str, object]:
-    """Return the settings from the command line. files: paths for settings in section [data]; None if not specified."""
+def given_settings(
+    overrides: list[str] | None, files: Mapping[str, list[str] | None], columns: Mapping[str, str | None]
+) -> dict[str, object]:
+    """Return the settings from the command line.
+
+    files, columns: values of settings in section [data]; None if not specified. A source that holds both sides is the
+    target, too, whatever a settings file says.
+    """
+    from translate.config.files import has_both_sides
     from translate.config.toml import parse_override
 
     given = dict(parse_override(text) for text in overrides or [])
-    return given | {f"data.{name}": path for name, path in files.items() if path is not None}
+    for part in "train", "valid":
+        src, tgt = files[f"{part}_src"], files[f"{part}_tgt"]
+        if src and not tgt and all(map(has_both_sides, src)):
+            files = {**files, f"{part}_tgt": src}
+    given |= {f"data.{name}": paths[0] if len(paths) == 1 else paths for name, paths in files.items() if paths}
+    return given | {f"data.{name}": column_named(text) for name, text in columns.items() if text is not None}
+
+
+def column_named(text: str) -> int | str:
+    """Return the number or the name of a column."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+
+
+def columns_named(src: str | None, tgt: str | None) -> tuple[int | str | None, int | str | None]:
+    """Return the columns of --src-column and --tgt-column; None if not given. Raises UserError if they cannot be."""
+    from translate.config.toml import check_values
+
+    src_column, tgt_column = (None if text is None else column_named(text) for text in (src, tgt))
+    given = {"data.src_column": src_column, "data.tgt_column": tgt_column}
+    check_values({name: column for name, column in given.items() if column is not None})
+    return src_column, tgt_column
+
+
+def target_of(src: Path, tgt: Path | None, option: str) -> Path:
+    """Return the target file, which is the source file if that holds both sides. option: that names it.
+
+    Raises UserError if it is missing.
+    """
+    from translate.config.files import TWO_SIDED, has_both_sides
+
+    if tgt is None and not has_both_sides(src.name):
+        raise UserError(f"{option} is missing; add {option} FILE, parallel to {src}, or let --src be {TWO_SIDED}")
+    return tgt or src

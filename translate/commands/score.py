@@ -26,7 +26,9 @@ Examples:
 def score(
     run: options.Run,
     src: options.Src,
-    tgt: options.Tgt,
+    tgt: options.Tgt = None,
+    src_column: options.SrcColumn = None,
+    tgt_column: options.TgtColumn = None,
     as_json: options.JsonLines = False,
     attention: options.Attention = None,
     attention_kinds: options.AttentionKinds = "",
@@ -47,12 +49,13 @@ def score(
     from translate.decoding.results import perplexity
     from translate.run.folder import Run
 
+    tgt, columns = options.target_of(src, tgt, "--tgt"), options.columns_named(src_column, tgt_column)
     maps = MapOptions(attention_kinds, attention_layers, attention_precision, opens)
     selection = parse_selection(attention, maps)
     if engine == "torch":
         import_torch()
     translator = load_translator(run, device, engine, precision, ensemble or ())
-    text = Run.open(run).text(src, tgt)
+    text = Run.open(run).text(src, tgt, *columns)
     sources = (pair.src for pair in text) if src.is_file() else None
     with attention_writer(attention, run, translator, device, selection, sources) as writer:
         scores = translator.score(text)

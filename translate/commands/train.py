@@ -22,7 +22,7 @@ EPILOG = """\b
 Examples:
   translate train configs/toy.toml --out runs/toy
   translate train --src train.en --tgt train.fr --set train.max_minutes=30
-  translate train --src train.en --tgt train.fr --dry-run
+  translate train --src corpus.tmx --src-column en --tgt-column fr --dry-run
   translate train --init-from runs/toy --src new.en --tgt new.fr --out runs/tuned
   translate train --resume --out runs/toy --set train.max_steps=4000
 """
@@ -34,6 +34,8 @@ def train(
     tgt: options.TrainTgt = None,
     valid_src: options.ValidSrc = None,
     valid_tgt: options.ValidTgt = None,
+    src_column: options.SrcColumn = None,
+    tgt_column: options.TgtColumn = None,
     align: Annotated[str | None, options.Files(metavar="FILE", help="Word alignments for guided attention.")] = None,
     init_from: Annotated[str | None, Option(metavar="RUN", callback=a_run_by_name, help=INIT_FROM_HELP)] = None,
     overrides: options.Set = None,
@@ -44,14 +46,15 @@ def train(
 ) -> None:
     """Train a model and write it to a run folder.
 
-    Pass a settings file, two text files, or both. Without a settings file, settings are chosen to suit the text. The
-    run's config.toml lists and explains every setting. Paths in a settings file are relative to that file; paths
-    on the command line are relative to the working directory.
+    Pass a settings file, the text, or both. The text is two files, or one with both sides. Without a settings file,
+    settings are chosen to suit the text. The run's config.toml lists and explains every setting. Paths in a settings
+    file are relative to that file; paths on the command line are relative to the working directory.
     """
     from translate.run.folder import Run
 
-    files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt, "train_align": align}
-    given = options.given_settings(overrides, **files)
+    files = {"train_src": src, "train_tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}
+    given = options.given_settings(overrides, files, {"src_column": src_column, "tgt_column": tgt_column})
+    given |= {"data.train_align": align} if align is not None else {}
     given |= {"train.init_from": init_from} if init_from is not None else {}
     if dry_run:
         with joined("run the command again") as world:
@@ -64,7 +67,7 @@ def train(
 
     if resume and not (out or config or src):
         raise UserError(f"--resume: name the run to resume: translate train --resume --out {example_run()}")
-    name = config.stem if config else Path(src or "run").name.partition(".")[0]
+    name = config.stem if config else Path(src[0] if src else "run").name.partition(".")[0]
     folder = out or HOME / name
     run = Run(named_run(folder, "translate train --resume --out") if resume else folder)
     start_training(run, config, given, device, resume, imports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+OUR_KINDS = ("files", "column")  # types of errors that limits.py raises with their words
 # By the beginning of pydantic's type of error.
 _KINDS = {
     "int": "should be an integer",
@@ -34,6 +35,8 @@ def fault(mistake: Any) -> str:
         return f"{words} {context[limit]}"
     if kind in ("literal_error", "enum"):
         return f"should be {context['expected']}"
+    if kind in OUR_KINDS:
+        return str(mistake["msg"])
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])
     if kind.endswith("_size"):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
+from translate.config.files import has_both_sides, unpacked_name
+
 CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-PACKED = (".gz", ".bz2", ".xz", ".zst")  # endings of packed files
 # The two-letter code if there is one, the three-letter codes, and the name.
 TABLE = """
 af afr Afrikaans; am amh Amharic; ar ara Arabic; as asm Assamese; az aze Azerbaijani; ba bak Bashkir; be bel Belarusian;
@@ -57,19 +58,27 @@ def is_language(code: str) -> bool:
 
 def language_of_file(path: str) -> str:
     """Return the language that a file's ending names, such as en for `train.en` or `train.en.gz`, or ""."""
-    name = PurePath(path)
-    name = name.with_suffix("") if name.suffix in PACKED else name
-    _, dot, ending = name.name.rpartition(".")
-    return ending if dot and is_language(ending) and ending.partition("-")[0] in NAMES else ""
+    _, dot, ending = unpacked_name(PurePath(path)).rpartition(".")
+    return ending if dot and _is_known(ending) else ""
 
 
 def with_languages_of_files(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return [data] settings in which the endings of the training files name each language that is not given."""
+    """Return [data] settings in which files name each language that is not given.
+
+    The ending of the first training file names it, or the column if the file holds both sides.
+    """
     for side in "src", "tgt":
-        path, code = settings.get(f"train_{side}"), settings.get(f"{side}_lang", "")
-        if isinstance(path, str) and code == "" and (found := language_of_file(path)):
-            settings = {**settings, f"{side}_lang": found}
+        files, code = settings.get(f"train_{side}"), settings.get(f"{side}_lang", "")
+        path = files[0] if isinstance(files, list | tuple) and files else files
+        if isinstance(path, str) and code == "":
+            column = settings.get(f"{side}_column")
+            found = column if has_both_sides(path) and _is_known(column) else language_of_file(path)
+            settings = {**settings, f"{side}_lang": found} if found else settings
     return settings
+
+
+def _is_known(code: object) -> bool:
+    return isinstance(code, str) and is_language(code) and code.partition("-")[0] in NAMES
 
 
 def language_name(code: str) -> str:

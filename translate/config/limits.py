@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from translate.config.languages import is_language
 
@@ -41,6 +42,24 @@ def _checked_code(code: str) -> str:
     return code
 
 
+def _files(value: Any) -> Any:
+    """Return one name as a string and several as a tuple."""
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
+    if not names or not all(isinstance(name, str) for name in names) or ("" in names and len(names) > 1):
+        raise PydanticCustomError("files", "should be the name of a file, or a list of such names")
+    return names[0] if len(names) == 1 else names
+
+
+def _column(value: Any) -> Any:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
+    if not is_number and not (isinstance(value, str) and value.strip() and not value.isdecimal()):
+        raise PydanticCustomError("column", 'should be a number from 1, or a name such as "en"')
+    return value
+
+
+Files = Annotated[str | tuple[str, ...], BeforeValidator(_files)]
+Column = Annotated[int | str, BeforeValidator(_column)]  # its number from 1, or its name; or the code of a language
+Header = Literal["auto", "yes", "no"]
 LanguageCode = Annotated[str, AfterValidator(_checked_code)]  # "" for an unknown language
 
 

@@ -9,11 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from translate.config.files import TWO_SIDED, names_of, with_both_sides
 from translate.config.languages import with_languages_of_files
 from translate.config.limits import (
     MAX_BEAM,
+    Column,
     Count,
+    Files,
     FilterName,
+    Header,
     LanguageCode,
     Limit,
     NgramLength,
@@ -32,18 +36,23 @@ DEFAULT_COVERAGE, MIN_COVERAGE = 0.9995, 0.98  # fractions of the text, of vocab
 class DataSettings(Section):
     """Training and validation texts, and the sentence pairs to use from them."""
 
-    train_src: str = Field("", description="source side of the training text: a plain-text, .gz or .tsv file")
-    train_tgt: str = Field("", description="target side of the training text")
-    valid_src: str = Field("", description="source validation text; if empty, part of the training text is used")
-    valid_tgt: str = Field("", description="target side of the validation text")
+    train_src: Files = Field("", description="source side of the training text; may be a list of files")
+    train_tgt: Files = Field("", description="target side of the training text; not needed if train_src holds both")
+    valid_src: Files = Field("", description="source validation text; if empty, part of the training text is used")
+    valid_tgt: Files = Field("", description="target side of the validation text")
     train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or .gz")
     src_lang: LanguageCode = Field(
         "", description="language of train_src, such as en or zh-Hant; if empty, the file's ending"
     )
     tgt_lang: LanguageCode = Field("", description="language of train_tgt")
     reverse: bool = Field(False, description="swap source and target of all texts to train the opposite direction")
-    src_column: Count = Field(1, description="column number of the source in a .tsv file, starting at 1")
-    tgt_column: Count = Field(2, description="column number of the target in a .tsv file, starting at 1")
+    src_column: Column = Field(
+        1, description="column of the source in files that hold both sides: its number from 1, its name, or a language"
+    )
+    tgt_column: Column = Field(2, description="column of the target")
+    header: Header = Field(
+        "auto", description="whether row 1 of a table names the columns; auto: if its cells are plainly names"
+    )
     valid_pairs: Count = Field(
         1000, description="number of pairs to split off for validation: at most 5%, none of 200 or fewer"
     )
@@ -63,15 +72,24 @@ class DataSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _languages_of_files(cls, values: Any) -> Any:
-        """Take each language that is not given from the ending of its file, also in runs written before."""
-        return with_languages_of_files(values) if isinstance(values, dict) else values
+        """Take each language that is not given from the ending of its file, also in runs written before.
+
+        The sides of a file with both are in that file.
+        """
+        return with_languages_of_files(with_both_sides(values)) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _both_sides(self) -> DataSettings:
         for part in "train", "valid":
             for present, missing in (f"{part}_src", f"{part}_tgt"), (f"{part}_tgt", f"{part}_src"):
                 if getattr(self, present) and not getattr(self, missing):
-                    raise ValueError(f"{present} is set but {missing} is not; set both")
+                    raise ValueError(
+                        f"{present} is set but {missing} is not; set both, or set {part}_src to {TWO_SIDED}"
+                    )
+            counts = [len(names_of(getattr(self, f"{part}_{side}"))) for side in ("src", "tgt")]
+            if counts[0] != counts[1]:
+                reason = f"{part}_src has {counts[0]} files but {part}_tgt has {counts[1]}"
+                raise ValueError(f"{reason}; file n of one must translate file n of the other")
         return self
 
 

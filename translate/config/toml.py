@@ -217,15 +217,26 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> None:
     for section, keys in PATH_KEYS.items():
         table = tables.get(section)
         for key in keys:
-            if isinstance(table, dict) and isinstance(value := table.get(key), str) and value:
-                try:
-                    value = STORED_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), value)
-                    file = folder / Path(value).expanduser()
-                    os.fsencode(file)
-                    # The path of a process substitution, <(command), must not be resolved.
-                    table[key] = str(file if file.is_fifo() else file.resolve())
-                except (ValueError, RuntimeError) as error:
-                    raise UserError(f"{section}.{key} = {value!r}: not a usable path: {error}") from None
+            if not isinstance(table, dict):
+                continue
+            if isinstance(value := table.get(key), list | tuple):
+                table[key] = [_absolute(each, folder, f"{section}.{key}") for each in value]
+            elif key in table:
+                table[key] = _absolute(value, folder, f"{section}.{key}")
+
+
+def _absolute(value: object, folder: Path, name: str) -> object:
+    """Return a path as an absolute one; anything else, which validation rejects, as it is."""
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        value = STORED_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), value)
+        file = folder / Path(value).expanduser()
+        os.fsencode(file)
+        # The path of a process substitution, <(command), must not be resolved.
+        return str(file if file.is_fifo() else file.resolve())
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{name} = {value!r}: not a usable path: {error}") from None
 
 
 def _explain(mistake: Any, path: Path | None, sources: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from translate.data.filters import sample, shortened
-from translate.data.parallel_text import Pair, ParallelText, line_hash
-from translate.data.readers.lines import digest_of_text
+from translate.data.parallel_text import Digests, Pair, ParallelText, fingerprint, line_hash
 
 MIN_SPLIT_PAIRS = 201  # texts with fewer pairs are too small to spare any of them for validation
 MAX_VALID_SHARE = 20  # at most one in 20 pairs is used for validation
@@ -49,11 +47,11 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
     num_lines = num_pairs = num_identical = 0
     smallest: list[int] = []  # heap of negated hashes of pairs with text on both sides, largest hash first
     candidates = _candidate_file()
-    digests = hashlib.sha256(), hashlib.sha256()
+    digests: Digests = {}
 
     def short_pairs() -> Iterator[Pair]:
         nonlocal num_lines, num_pairs, num_identical
-        for _, pair in text.numbered(*digests):
+        for _, pair in text.numbered(digests):
             num_lines += 1
             num_pairs += pair.is_full
             num_identical += pair.is_full and pair.src.strip() == pair.tgt.strip()
@@ -66,12 +64,9 @@ def scan_text(text: ParallelText, valid_pairs: int = 0) -> TextScan:
             yield shortened(pair)
 
     chosen = sample(short_pairs())
-    parts = [digest.digest() for digest in digests] + (
-        [bytes.fromhex(digest_of_text(text.alignment))] if text.alignment else []
-    )
     num_valid = max(1, min(valid_pairs, num_pairs // MAX_VALID_SHARE))
     split_at = 1 - sorted(smallest, reverse=True)[num_valid - 1] if smallest and num_pairs >= MIN_SPLIT_PAIRS else 0
-    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    digest = fingerprint(text, digests)
     return TextScan(num_lines, num_pairs, num_identical, chosen, digest, split_at, candidates)
 
 

@@ -52,10 +52,10 @@ def check_alignment(text: ParallelText) -> None:
     """Read a text and its alignment completely. Raises UserError if they do not match."""
     if text.alignment is None:
         return
-    num_lines, num_pairs = count_lines(text.alignment), count_lines(text.src.path)
+    num_lines, num_pairs = count_lines(text.alignment), sum(1 for _ in text)
     if num_lines != num_pairs:
         raise UserError(
-            f"{text.alignment} has {num_lines} lines but {text.src.path} has {num_pairs}; "
+            f"{text.alignment} has {num_lines} lines but {text.src.name} has {num_pairs}; "
             "an alignment has one line per pair, even if no words are linked"
         )
     deque(linked_pairs(text), maxlen=0)

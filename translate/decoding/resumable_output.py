@@ -47,7 +47,7 @@ class OutputFile:
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         """Open and lock FILE.partial. Raises UserError if it cannot be written or another process is writing it.
 
-        made_by: everything that determines the translations, as JSON values; `input` is the text's `digest_of_text`.
+        made_by: everything that determines the translations, as JSON values; `input` is the text's `digest_of_side`.
         """
         self._path = resolved(path)
         self.partial = self._path.with_name(f"{self._path.name}.partial")

@@ -22,18 +22,20 @@ WRAPPER = textwrap.TextWrapper(WIDTH, subsequent_indent=INDENT, break_long_words
 
 def as_text(report: CheckReport, names: tuple[str, str], config: Config) -> str:
     """Format the report as text that is safe to print on a terminal. names: the names of the two files."""
-    lines = [f"{visible(names[0])}, {visible(names[1])}: {counted(report.num_pairs, 'pair')}"]
+    lines = [f"{', '.join(map(visible, dict.fromkeys(names)))}: {counted(report.num_pairs, 'pair')}"]
     if report.num_lines[0] != report.num_lines[1]:
-        lines.append(f"the source has {counted(report.num_lines[0], 'line')}, the target {report.num_lines[1]:,}")
+        lines.append(f"the source has {counted(report.num_lines[0], report.unit)}, the target {report.num_lines[1]:,}")
+    for name, first in report.starts:
+        lines += WRAPPER.wrap(f"{visible(name)} begins with {report.unit} {first:,}")
     serious = [finding for finding in report.findings if finding.name not in HARMLESS]
     harmless = [finding for finding in report.findings if finding.name in HARMLESS]
     if not serious and not why_training_stops(report):
         lines += ["", "No problems found."]
     for finding in serious:
-        lines += ["", *_paragraph(finding)]
+        lines += ["", *_paragraph(finding, report.unit)]
     if harmless:
         lines += ["", "Mostly harmless:"]
-        lines += [line for finding in harmless for line in _paragraph(finding, with_examples=False)]
+        lines += [line for finding in harmless for line in _paragraph(finding, report.unit, with_examples=False)]
     return "\n".join([*lines, "", *_summary(report, config)])
 
 
@@ -43,6 +45,8 @@ def as_json(report: CheckReport, names: tuple[str, str]) -> str:
     values = {
         "source": {"path": names[0], "lines": report.num_lines[0], "longest": longest[0]},
         "target": {"path": names[1], "lines": report.num_lines[1], "longest": longest[1]},
+        "unit": report.unit,
+        "starts": [{"path": name, "line": first} for name, first in report.starts],
         "pairs": report.num_pairs,
         "left_out": report.num_left_out,
         "training_would_stop": why_training_stops(report),
@@ -60,11 +64,11 @@ def why_training_stops(report: CheckReport) -> str:
     return "" if report.num_pairs > report.num_left_out else "no pairs are left to train on"
 
 
-def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
+def _paragraph(finding: Finding, unit: str, with_examples: bool = True) -> Iterator[str]:
     numbers = ", ".join(f"{line:,}" for line in finding.lines[:MAX_LINES])
     more = ", …" if len(finding.lines) > MAX_LINES or finding.count > len(finding.lines) else ""
     first = "first in " if finding.name in ("unknown_characters", "rare_characters") else ""
-    where = f"{first}line{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
+    where = f"{first}{unit}{'s' if len(finding.lines) > 1 else ''} {numbers}{more}"
     yield from WRAPPER.wrap(f"{finding.count:,} × {finding.meaning.title}: {where}")
     if finding.note:
         yield from WRAPPER.wrap(INDENT + visible(finding.note))
@@ -78,7 +82,7 @@ def _paragraph(finding: Finding, with_examples: bool = True) -> Iterator[str]:
 def _summary(report: CheckReport, config: Config) -> Iterator[str]:
     for side, longest in zip(("source", "target"), report.longest, strict=True):
         if longest:
-            yield from WRAPPER.wrap(f"longest {side} lines: {_long_lines(longest)}")
+            yield from WRAPPER.wrap(f"longest {side} {report.unit}s: {_long_lines(longest)}")
     limit, size = config.data.max_pieces, report.vocab_size
     yield from WRAPPER.wrap(
         f"data.max_pieces is {limit}: pairs with more pieces on either side are left out. For a target of that length "

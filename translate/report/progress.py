@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import IO, TypeVar
 
 from translate.data.readers.lines import count_lines
+from translate.data.readers.sides import format_of
 from translate.system.distributed import local_rank
 from translate.system.terminal_text import print_message
 
@@ -60,7 +61,7 @@ def with_progress(
     from tqdm import tqdm
 
     # A pipe can be read only once. Counting the lines takes less than 1% of the time needed to translate them.
-    total = count_lines(source) if source.is_file() else None
+    total = count_lines(source) if source.is_file() and not format_of(source) else None
     # tqdm's own thread, which only corrects `miniters`, would keep a search from forking: see system/forking.py.
     tqdm.monitor_interval = 0
     # Results arrive in bursts, so the time left is estimated from the average rate, and any result may update the bar.

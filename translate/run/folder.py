@@ -15,10 +15,11 @@ from typing import Any
 from filelock import Timeout
 from pydantic import FiniteFloat, TypeAdapter
 
+from translate.config.limits import Column
 from translate.config.settings import Config
 from translate.config.toml import differences, is_frozen, load_config, to_toml
 from translate.data.parallel_text import ParallelText
-from translate.data.readers.sides import Side
+from translate.data.readers.sides import Columns
 from translate.data.vocab import MAX_MODEL_BYTES, Vocab, VocabPair, fingerprint
 from translate.errors import UserError
 from translate.run.weights import vocabs_of
@@ -135,16 +136,21 @@ class Run:
         write_record(self.chosen_path, {"settings": sorted(names)}, CHOSEN_FORMAT)
 
     @property
-    def columns(self) -> tuple[int, int]:
-        """The columns of a .tsv file, from 1, that hold the run's source and target."""
+    def columns(self) -> Columns:
+        """The columns that hold the run's source and target in files with both."""
         data = self.load_config().data
-        columns = data.src_column, data.tgt_column
-        return columns[::-1] if data.reverse else columns
+        columns = (data.tgt_column, data.src_column) if data.reverse else (data.src_column, data.tgt_column)
+        return Columns(*columns, data.header)
 
-    def text(self, src: Path, tgt: Path) -> ParallelText:
-        """Return the text with this source and this target file, in the run's columns if they are .tsv files."""
-        src_column, tgt_column = self.columns
-        return ParallelText(Side(src, src_column), Side(tgt, tgt_column))
+    def text(
+        self, src: Path, tgt: Path, src_column: Column | None = None, tgt_column: Column | None = None
+    ) -> ParallelText:
+        """Return the text with this source and this target file.
+
+        src_column, tgt_column: what to read in files that hold both sides; None: the run's columns.
+        """
+        source, target = self.columns.changed(src_column, tgt_column).sides(src, tgt)
+        return ParallelText(source, target)
 
     @property
     def has_vocabs(self) -> bool:

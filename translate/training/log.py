@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from translate.config.files import names_of
 from translate.config.settings import Config
 from translate.report.curves import save_curves
 from translate.report.progress import announced
@@ -185,10 +186,11 @@ def next_commands(run: Run, config: Config, prepared: Prepared) -> list[str]:
 
 def _validation_text(run: Run, config: Config, prepared: Prepared) -> str:
     """Describe the text of the validation scores."""
+    files = " and ".join(Path(name).name for name in names_of(config.data.valid_src))
     verb = "held out of" if (run.corpus_path / "valid.src.txt").exists() else "of"
     num_pairs, num_scored = len(prepared.valid), len(prepared.valid_pairs)
     scored = f" (BLEU and chrF: {num_scored:,} of them)" * (0 < num_scored < num_pairs)
-    return f"{num_pairs:,} pairs {verb} {Path(config.data.valid_src).name or 'the training text'}{scored}"
+    return f"{num_pairs:,} pairs {verb} {files or 'the training text'}{scored}"
 
 
 def _scores(loss: float, perplexity: float, bleu: float | None, chrf: float | None) -> str:

@@ -15,7 +15,7 @@ from translate.check.sample_check import check_sample
 from translate.config.settings import Config, DataSettings
 from translate.data.encoded_corpus import CorpusOrigin, EncodedCorpus, encode, open_corpus, origin_of
 from translate.data.filters import NO_FILTERS, Filters, kept_pairs
-from translate.data.parallel_text import SAME_SIDES, Pair, ParallelText, check_stays, fingerprint, split, text_of
+from translate.data.parallel_text import SAME_SIDES, Pair, ParallelText, fingerprint, split, text_of
 from translate.data.readers.sides import Side
 from translate.data.resampled_corpus import ResampledCorpus
 from translate.data.text_scan import MIN_SPLIT_PAIRS, TextScan, scan_text
@@ -64,7 +64,6 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
     # Validation pairs that are split off are copied to the run folder, because finding them in a long text is slow.
     copy = ParallelText(Side(run.corpus_path / "valid.src.txt", 1), Side(run.corpus_path / "valid.tgt.txt", 1))
     valid_text = text_of(data, data.valid_src, data.valid_tgt) if data.valid_src else copy
-    check_stays(train_text.src.path, train_text.tgt.path, valid_text.src.path, valid_text.tgt.path)
     record, num_lines = _recorded(run, data, scan, train_text, valid_text)
     if record.is_shared:
         valid_text = ParallelText(train_text.src, train_text.tgt)
@@ -105,7 +104,6 @@ def prepare_together(run: Run, config: Config, world: World, scan: TextScan | No
 def scan_training_text(data: DataSettings) -> TextScan:
     """Scan the entire training text, so that errors in it are reported early."""
     text = text_of(data, data.train_src, data.train_tgt, data.train_align)
-    check_stays(text.src.path, text.tgt.path)
     with announced("reading the training text"):
         return _refusing_one_file(text, scan_text(text, 0 if data.valid_src else data.valid_pairs))
 
@@ -142,7 +140,7 @@ def _recorded(
         check_alignment(train)
         scan = scan or scan_training_text(data)
         if not scan.num_pairs:
-            raise UserError(f"{train.src.path}: {NO_PAIRS}")
+            raise UserError(f"{train.src.name}: {NO_PAIRS}")
         is_shared = not data.valid_src and scan.num_pairs < MIN_SPLIT_PAIRS
         num_lines = scan.num_lines - (_split_off(scan, train, valid) if scan.split_at else 0)
         if is_shared:
@@ -150,7 +148,7 @@ def _recorded(
             run.log(SHARED.format(num_pairs=scan.num_pairs))
         valid_scan = _refusing_one_file(valid, scan_text(valid)) if data.valid_src else scan_text(valid)
         if not valid_scan.num_pairs:
-            raise UserError(f"{valid.src.path}: {NO_PAIRS}")
+            raise UserError(f"{valid.src.name}: {NO_PAIRS}")
         with announced("checking a sample of the text"):
             warnings = check_sample(scan.sample, data)
         for line in warnings:
@@ -170,7 +168,7 @@ def _recorded(
             with announced("checking that the text is unchanged"):
                 is_same = fingerprint(text) == before
             if not is_same:
-                files = f"{text.src.path} or {text.tgt.path}{more}"
+                files = f"{text.src.name} or {text.tgt.name}{more}"
                 raise UserError(f"{files} changed after {run.path} was started; restore them, or start a new run")
     return record, num_lines
 
@@ -180,7 +178,7 @@ def _split_off(scan: TextScan, train: ParallelText, valid: ParallelText) -> int:
     are_full = [pair.is_full for pair in scan.valid_pairs()]
     if not 0 < sum(are_full) < scan.num_pairs:
         reason = "too few distinct lines to split off a validation text; pass one with --valid-src and --valid-tgt"
-        raise UserError(f"{train.src.path}: {reason}")
+        raise UserError(f"{train.src.name}: {reason}")
     for side, path in enumerate((valid.src.path, valid.tgt.path)):
         with atomic_replace(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
             lines.writelines(f"{pair[side]}\n" for pair in scan.valid_pairs())
@@ -230,7 +228,7 @@ def _encoded(
     if not len(corpus):
         way_out = f"{'shorten data.filter, or ' if filters.names else ''}raise data.max_pieces ({origin.max_pieces})"
         way_out += ", or split the lines into sentences" if corpus.report.too_long else ""
-        raise UserError(f"{text.src.path}: none of its pairs can be used ({corpus.report}); {way_out}")
+        raise UserError(f"{text.src.name}: none of its pairs can be used ({corpus.report}); {way_out}")
     run.log(f"{name}: {corpus.report}")
     if changes := corpus.report.changes:
         run.log(f"{name}: {changes}")

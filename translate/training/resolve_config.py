@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from translate.config.files import names_of
 from translate.config.settings import Config
 from translate.config.toml import check_values, differences, given_setting, load_config, values_by_name
 from translate.data.text_scan import TextScan
@@ -60,7 +61,8 @@ def resolve_new(
     with announced("choosing settings that suit the text"):
         measures = measure_text(scan, config.vocab, {**inherited, **given})
     if measures is None:
-        raise UserError(f"{config.data.train_tgt if config.data.reverse else config.data.train_src}: {NO_PAIRS}")
+        files = config.data.train_tgt if config.data.reverse else config.data.train_src
+        raise UserError(f"{' and '.join(names_of(files))}: {NO_PAIRS}")
     chosen = choose_settings({**inherited, **given}, measures, pick_device(device))
     config = load_config(None, given, inherited={**inherited, **chosen})
     return ResolvedConfig(config, explain(config, measures, given), scan, frozenset(chosen))

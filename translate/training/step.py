@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from translate.config.files import has_both_sides, names_of
 from translate.config.settings import Config, DataSettings
 from translate.data.encoded_corpus import EncodedCorpus
 from translate.model.attention_kinds import Head
@@ -220,9 +221,12 @@ def can_be_divided(config: Config) -> bool:
 
 
 def named_lines(rows: Sequence[int], corpus: EncodedCorpus, data: DataSettings) -> str:
-    """Return the training files and the first few line numbers of the given corpus rows, as text."""
+    """Return the training files and the first few line (or pair) numbers of the given corpus rows, as text."""
     lines = sorted(corpus.line_numbers(rows))
-    files = " and ".join(dict.fromkeys([data.train_src, data.train_tgt]))
+    names = [*names_of(data.train_src), *names_of(data.train_tgt)]
+    files = " and ".join(dict.fromkeys(names))
+    is_numbered_by_line = len(names) == 2 and not has_both_sides(names[0])
+    unit = ("line" if is_numbered_by_line else "pair") + "s" * (len(lines) > 1)
     numbers = ", ".join(map(str, lines[:MAX_NAMED]))
     more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
-    return f"{'line' if len(lines) == 1 else 'lines'} {numbers}{more} of {files}"
+    return f"{unit} {numbers}{more} of {files}"

@@ -31,7 +31,7 @@ def mask(
     run: options.Run,
     heads: Annotated[list[str], Option("--mask", metavar="HEAD", help='Head to mask, such as cross.2.3, or "every".')],
     src: options.Src,
-    ref: Annotated[Path, options.Files("--ref", "--tgt", metavar="FILE", help="Reference, parallel to --src.")],
+    ref: Annotated[Path | None, options.Files("--ref", "--tgt", metavar="FILE", help="Reference.")] = None,
     examples: Annotated[int, Option(min=0, metavar="N", help="Translations to show, largest changes first.")] = 5,
     as_json: Annotated[bool, options.Files("--json", help="Print one JSON object (every: one per head).")] = False,
     device: options.Device = "auto",
@@ -49,6 +49,7 @@ def mask(
 
     if EVERY in heads and len(heads) > 1:
         raise UserError(f"--mask {EVERY}: masks each head in turn; leave out the other --mask options")
+    ref = options.target_of(src, ref, "--ref")
     translator = load_translator(run, device)
     known = heads_of(engine_of(translator).model)
     chosen = heads_named(translator, [text for text in heads if text != EVERY or not known])

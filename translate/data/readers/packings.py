@@ -50,12 +50,6 @@ def is_packed(path: Path) -> bool:
     return packing_of(path) is not None
 
 
-def unpacked_name(path: Path) -> str:
-    """Return the name of a file in lower case, without the ending of its packing."""
-    name = path.name.lower()
-    return name.removesuffix(path.suffix.lower()) if is_packed(path) else name
-
-
 def unpacked(path: Path, stream: BufferedReader) -> BufferedReader:
     """Return the content of a stream that reads `path`: unpacked, or the stream itself if the file is not packed."""
     packing = packing_of(path)

@@ -1,19 +1,16 @@
-"""Reader for one column of a file with tab-separated values."""
+"""Reader for tab-separated values. Quotation marks have no meaning: each tab separates two columns."""
 
 from __future__ import annotations
 
-from translate.data.readers.lines import BadLineError
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from translate.data.readers.lines import BadLineError, lines_or_errors
+from translate.data.readers.rows import Row, Wanted
+from translate.data.readers.tables import select
 
 
-def sentence(line: str, column: int) -> str:
-    """Return one column of a line; "" if the line is blank. column: column number, from 1.
-
-    Raises BadLineError if the line has fewer columns.
-    """
-    columns = line.split("\t")
-    if len(columns) < column and not line.strip():
-        return ""
-    if len(columns) < column:
-        fault = f"has {len(columns)} columns, but column {column} was requested; columns are separated by tabs"
-        raise BadLineError("columns", fault)
-    return columns[column - 1]
+def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
+    """Yield the wanted columns of each line."""
+    lines = lines_or_errors(stream, str(wanted.path))
+    return select((line if isinstance(line, BadLineError) else line.split("\t") for line in lines), wanted, "tabs")

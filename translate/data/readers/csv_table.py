@@ -1,0 +1,64 @@
+"""Reader for comma-separated values, whose fields may be quoted (RFC 4180), read by the standard library's parser."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from translate.data.readers.lines import (
+    BYTE_ORDER_MARK,
+    MAX_LINE_BYTES,
+    BadLineError,
+    decode_line,
+    in_one_line,
+    raw_lines,
+)
+from translate.data.readers.rows import Row, Wanted
+from translate.data.readers.tables import select
+from translate.errors import UserError
+
+
+def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
+    """Yield the wanted columns of each row, with spaces for line breaks.
+
+    Raises UserError where quotation marks or encoding are wrong, because the rows after such a place are doubtful.
+    """
+    return select(_Table(stream, wanted).rows(), wanted, "commas")
+
+
+class _Table:
+    def __init__(self, stream: BinaryIO, wanted: Wanted) -> None:
+        self._stream, self._path = stream, wanted.path
+        self._num_lines = self._num_rows = 0
+
+    def rows(self) -> Iterator[Sequence[str] | BadLineError]:
+        csv.field_size_limit(MAX_LINE_BYTES)
+        reader = csv.reader(self._lines(), strict=True)
+        num_columns = 0
+        while True:
+            try:
+                cells = next(reader, None)
+            except (csv.Error, BadLineError) as error:
+                reason = (
+                    f"is not valid CSV ({str(error).partition(' - ')[0]})"
+                    if isinstance(error, csv.Error)
+                    else str(error)
+                )
+                place = f"row {self._num_rows + 1} (line {self._num_lines})"
+                raise UserError(f"{self._path}: {place} {reason}") from None
+            if cells is None:
+                return
+            self._num_rows += 1
+            num_columns = num_columns or len(cells)
+            if cells and len(cells) != num_columns:
+                fault = f"has {len(cells)} columns, but row 1 has {num_columns}; text with commas must be in quotes"
+                yield BadLineError("columns", fault, " ".join(cells))
+            else:
+                yield [in_one_line(cell) for cell in cells]
+
+    def _lines(self) -> Iterator[str]:
+        for raw in raw_lines(self._stream):
+            self._num_lines += 1
+            line = decode_line(raw)
+            yield (line.removeprefix(BYTE_ORDER_MARK) if self._num_lines == 1 else line) + "\n" * raw.endswith(b"\n")
