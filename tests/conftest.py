@@ -24,6 +24,7 @@ from tests.helpers.runs import (
     of_architecture,
     sync_nothing,
     train_into,
+    train_vocab_once,
     untrained,
     with_model,
 )
@@ -55,22 +56,30 @@ def pytest_collection_finish() -> None:
 def quick_and_quiet() -> Iterator[None]:
     """Disable curves and syncing in this process; tests/report/test_curves.py and subprocesses still draw and sync.
 
-    No job counts as long, so that what is printed does not depend on the machine.
+    The same vocabulary is trained only once. No job counts as long, so that what is printed does not depend on the machine.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("translate.report.progress.DELAY", 3600.0)
         patch.setattr("translate.training.log.save_curves", draw_quickly)
         patch.setattr("os.fsync", sync_nothing)
+        patch.setattr("translate.training.prepare.train_vocab", train_vocab_once)
         yield
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the first lines of the toy corpus: train.en, train.fr (200), valid.en, valid.fr (20)."""
+    """A folder with the first lines of the toy corpus: train.en, train.fr (200), valid.en, valid.fr (20).
+
+    Those of valid are sorted by length: validations translate the first ones, and a short line takes few steps.
+    """
     folder = tmp_path_factory.mktemp("corpus")
     for part, count in ("train", 200), ("valid", 20):
-        for language in "en", "fr":
-            (folder / f"{part}.{language}").write_text(head(TOY / f"{part}.{language}", count), encoding="utf-8")
+        sides = [head(TOY / f"{part}.{language}", count).splitlines() for language in ("en", "fr")]
+        pairs = list(zip(*sides, strict=True))
+        if part == "valid":
+            pairs.sort(key=lambda pair: len(pair[0]))
+        for language, lines in zip(("en", "fr"), zip(*pairs, strict=True), strict=True):
+            (folder / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return folder
 
 

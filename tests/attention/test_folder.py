@@ -226,9 +226,13 @@ def test_maps_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Captur
     assert "000001.npz: the kinds, layers or heads in this file do not match about.json" in capsys.readouterr().err
 
 
-def written_maps(folder: Path, run: Path) -> Path:
-    assert cli._run(["decode", str(run), "I love apples.", "She sings.", "--attention", str(folder)]) == 0
-    return folder
+@pytest.fixture(scope="module")
+def written_maps(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, other_run: Path) -> list[Path]:
+    """The maps of two lines, by two runs."""
+    folders = [tmp_path_factory.mktemp("maps") / run.name for run in (tiny_run, other_run)]
+    for run, folder in zip((tiny_run, other_run), folders, strict=True):
+        assert cli._run(["decode", str(run), "I love apples.", "She sings.", "--attention", str(folder)]) == 0
+    return folders
 
 
 @pytest.mark.parametrize("origin", ["another line", "another run", "a copy with another weight"])
@@ -243,10 +247,10 @@ def written_maps(folder: Path, run: Path) -> Path:
     ],
 )
 def test_a_map_file_that_was_not_written_for_its_line_is_refused(
-    tmp_path: Path, tiny_run: Path, other_run: Path, capsys: pytest.CaptureFixture[str], origin: str, command: str
+    tmp_path: Path, written_maps: list[Path], capsys: pytest.CaptureFixture[str], origin: str, command: str
 ) -> None:
-    folder = written_maps(tmp_path / "maps", tiny_run)
-    sound = shutil.copytree(folder, tmp_path / "sound")
+    sound, foreign = written_maps
+    folder = shutil.copytree(sound, tmp_path / "maps")
     places = {"MAPS": folder, "SOUND": sound, "PAGE": tmp_path / "page.html"}
     arguments = [str(places.get(part, part)) for part in command.split()]
     assert cli._run(arguments) == 0
@@ -254,7 +258,7 @@ def test_a_map_file_that_was_not_written_for_its_line_is_refused(
     if origin == "another line":
         shutil.copy(folder / "000002.npz", file)
     elif origin == "another run":
-        shutil.copy(written_maps(tmp_path / "foreign", other_run) / "000001.npz", file)
+        shutil.copy(foreign / "000001.npz", file)
     else:
         maps = AttentionMaps.load(file)
         maps.cross[0, 0, 0] = maps.cross[0, 0, 0, ::-1]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import typer
 
+from translate import cli
 from translate.commands import app
 
 IMPORTED = re.compile(r"^import time:.*\| +([\w.]+)$", re.MULTILINE)
@@ -70,8 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, corpus: Pat
     for language in "en", "fr":
         lines = (corpus / f"valid.{language}").read_text(encoding="utf-8").splitlines(keepends=True)
         (path / f"lines.{language}").write_text("".join(lines[:3]), encoding="utf-8")
-    command = ["-m", "translate", "score", "run", *TEXTS, *CPU, "--attention", "maps"]
-    assert "torch" in imported(path, *command)  # so the record would show it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        assert cli._run(["score", "run", *TEXTS, *CPU, "--attention", "maps"]) == 0
     return path
 
 
@@ -79,8 +81,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path, corpus: Pat
 def folder_with_model(folder: Path) -> Path:
     """The same folder, after the run's model for CTranslate2 has been built."""
     pytest.importorskip("ctranslate2", reason="CTranslate2 is an extra: pip install ctranslate2")
-    command = [sys.executable, "-m", "translate", "decode", "run", "I love apples.", "--engine", "ctranslate2"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert cli._run(["decode", "run", "I love apples.", "--engine", "ctranslate2"]) == 0
     return folder
 
 
@@ -154,6 +157,7 @@ def test_translations_in_a_file_are_evaluated_without_torch(folder: Path) -> Non
 def test_the_torch_engine_starts_without_what_it_does_not_need(folder: Path) -> None:
     command = ["-m", "translate", "decode", "run", "I love apples.", *CPU]
     modules = imported(folder, *command)
+    assert "torch" in modules  # so the record shows what is imported
     others = {"ctranslate2", "torch._dynamo", "sympy", "translate.data.encoded_corpus", *SCORERS, *SERVERS}
     assert modules & {*others, "translate.commands.evaluate", "translate.commands.attention"} == set()
 

@@ -126,7 +126,7 @@ def test_beam_search_matches_the_torch_engine(
     length_penalty: float, engines: tuple[CTranslate2Engine, TorchEngine], sentences: list[Sentence]
 ) -> None:
     settings = DecodeSettings(beam_size=5, length_penalty=length_penalty)
-    found, expected = (engine.search(sentences, settings, 5) for engine in engines)
+    found, expected = (engine.search(sentences[::2], settings, 5) for engine in engines)
     assert num_worse(found, expected) == 0
     assert all(row == sorted(row, key=lambda hypothesis: -hypothesis.score) for row in found)
     assert all(len({tuple(hypothesis.pieces) for hypothesis in row}) == len(row) for row in found)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from translate.config.model_settings import USERS, ModelSettings
-from translate.config.settings import Config
-from translate.data.vocab import VocabPair
+from translate.config.settings import Config, VocabSettings
+from translate.data.vocab import Log, Vocab, VocabPair, train_vocab
 from translate.run.folder import Run
 from translate.run.model import as_tensors, build_model, copy_tensors, parameters_of, save_weights, shapes_of
 from translate.run.weights import TRAINING_ONLY, ModelIdentity, read_checked_weights
@@ -37,7 +38,7 @@ TINY = {
     "train.learning_rate": 0.01,
     "train.warmup_steps": 10,
     "train.validate_every": 500,
-    "train.validate_sentences": 5,
+    "train.validate_sentences": 3,
     "train.log_every": 2,
     "train.precision": "float32",
     "decode.max_length_ratio": 1.0,
@@ -79,6 +80,23 @@ def draw_quickly(metrics: Iterable[object], path: Path) -> None:
 
 def sync_nothing(descriptor: object) -> None:
     """Do nothing in place of os.fsync, which waits for the disk: no test cuts the power."""
+
+
+TRAINED: dict[tuple[str, str, int], tuple[bytes, list[str]]] = {}  # vocabularies, and what their training logged
+
+
+def train_vocab_once(
+    lines: Callable[[], Iterable[str]], settings: VocabSettings, seed: int, log: Log, num_lines: int | None = None
+) -> Vocab:
+    """The same as train_vocab, whose result has the same bytes each time: tests/training/test_determinism.py."""
+    key = sha256("\n".join(lines()).encode()).hexdigest(), settings.model_dump_json(), seed
+    if key not in TRAINED:
+        said: list[str] = []
+        TRAINED[key] = train_vocab(lines, settings, seed, said.append, num_lines).proto, said
+    proto, said = TRAINED[key]
+    for line in said:
+        log(line)
+    return Vocab(proto, "the new vocabulary")
 
 
 def train_into(path: Path, config: Config) -> Run:

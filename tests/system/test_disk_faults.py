@@ -23,8 +23,9 @@ from translate.training.loop import train
 SHORT = ["--max-length", "5", "--beam-size", "1", "--device", "cpu"]
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call != "mkdir"])  # a decode makes no folder
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(  # a decode makes no folder
+    ("call", "error"), [*((call, errno.ENOSPC) for call in CALLS if call != "mkdir"), ("sync", errno.EIO)]
+)
 def test_decoding_on_a_failing_disk_names_the_file_and_can_be_resumed(
     tmp_path: Path, tiny_run: Path, call: Call, error: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,7 @@ def _torchrun(options: list[str]) -> None:
 
 def settings(config: Config) -> Config:
     """Settings with BPE dropout, gradient accumulation and epochs that end in the middle of a step."""
-    return changed(changed(config, "vocab", dropout=0.1), "train", accumulate=2, max_steps=12, keep_checkpoints=9)
+    return changed(changed(config, "vocab", dropout=0.1), "train", accumulate=2, max_steps=8, keep_checkpoints=9)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -78,15 +78,16 @@ def test_losses_and_scores_match_a_single_process(one: Run, two: Run) -> None:
             assert left[name] == pytest.approx(right[name], abs=2e-5), name
 
 
+@pytest.mark.parametrize("config", ["transformer"], indirect=True)
 def test_training_resumes_with_a_different_number_of_processes(one: Run, two: Run, config: Config) -> None:
     """Two processes, then one, then two again, compared with one process that takes the same steps."""
     for run, alone in (two, config), (one, config):
-        train(run, changed(alone, "train", max_steps=14), CPU)
+        train(run, changed(alone, "train", max_steps=10), CPU)
     assert_close_weights(one, two)
-    done = two_at_once("train", "--resume", "--out", two.path, "--set", "train.max_steps=16")
-    assert "resumed after step 14" in done.stderr
+    done = two_at_once("train", "--resume", "--out", two.path, "--set", "train.max_steps=12")
+    assert "resumed after step 10" in done.stderr
     assert done.returncode == 0, done.stderr
-    train(one, changed(of_one_process(config), "train", max_steps=16), CPU)
+    train(one, changed(of_one_process(config), "train", max_steps=12), CPU)
     assert_close_weights(one, two)
 
 
@@ -185,8 +186,8 @@ def test_an_error_is_reported_only_once(tmp_path: Path) -> None:
 
 
 def test_distributed_decoding_matches_a_single_process(tmp_path: Path, tiny_run: Path) -> None:
-    """The input has empty lines, an odd number of lines and more lines than one round handles."""
-    lines = head(TOY / "train.en", 2101).splitlines()
+    """The input has empty lines, an odd number of lines and more lines than one round handles. Most are one word."""
+    lines = [line if i % 50 == 4 else line.split()[0] for i, line in enumerate(head(TOY / "train.en", 2101).splitlines())]
     lines[3] = lines[2100] = ""
     (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     output = tmp_path / "out.txt"

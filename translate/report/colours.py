@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 RGB = tuple[int, int, int]
@@ -46,6 +47,7 @@ def ink(background: RGB) -> RGB:
     return BLACK if (luminance + 0.05) ** 2 > 0.05 * 1.05 else WHITE
 
 
+@cache
 def page_palette() -> dict[str, dict[str, object]]:
     """Return the colours of the page's two themes as JSON values.
 

@@ -19,7 +19,7 @@ from translate.export.packed_model import packed_model
 from translate.run.folder import Run
 from translate.run.model import parameters_of
 
-LINES = head(TOY / "test.en", 8).splitlines()
+LINES = sorted(head(TOY / "test.en", 40).splitlines(), key=len)[:8]
 SETTINGS: list[dict[str, Any]] = [
     {"beam_size": 1},
     {"beam_size": 5},
