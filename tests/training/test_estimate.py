@@ -72,7 +72,7 @@ def test_minutes_are_converted_to_the_number_of_steps_that_fit(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimate, "step_times", lambda *_: StepTimes(0.5, 0.5))
-    config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400)
+    config = changed(config, "train", max_epochs=0, max_minutes=1, warmup_steps=400, validate_sentences=5)
     run = Run.create(tmp_path / "run", config)
     prepared = prepare(run, config)
     plan = plan_steps(config, prepared, CPU, ALONE)

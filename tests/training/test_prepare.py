@@ -43,7 +43,7 @@ def test_the_validation_split_is_reused_without_reading_the_text(
 ) -> None:
     run = Run.create(tmp_path / "run", without_valid)
     first = prepare(run, without_valid)
-    assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (209, 11, 5)
+    assert (len(first.train), len(first.valid), len(first.valid_pairs)) == (209, 11, 3)
     read_lines = sides.read_lines
 
     def read_short_files_only(path: Path, *_: Any) -> object:
