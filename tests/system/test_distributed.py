@@ -187,7 +187,8 @@ def test_an_error_is_reported_only_once(tmp_path: Path) -> None:
 
 def test_distributed_decoding_matches_a_single_process(tmp_path: Path, tiny_run: Path) -> None:
     """The input has empty lines, an odd number of lines and more lines than one round handles. Most are one word."""
-    lines = [line if i % 50 == 4 else line.split()[0] for i, line in enumerate(head(TOY / "train.en", 2101).splitlines())]
+    lines = head(TOY / "train.en", 2101).splitlines()
+    lines = [line if i % 50 == 4 else line.split()[0] for i, line in enumerate(lines)]
     lines[3] = lines[2100] = ""
     (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     output = tmp_path / "out.txt"
