@@ -56,7 +56,8 @@ def pytest_collection_finish() -> None:
 def quick_and_quiet() -> Iterator[None]:
     """Disable curves and syncing in this process; tests/report/test_curves.py and subprocesses still draw and sync.
 
-    The same vocabulary is trained only once. No job counts as long, so that what is printed does not depend on the machine.
+    The same vocabulary is trained only once. No job counts as long, so that what is printed does not depend on the
+    machine.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("translate.report.progress.DELAY", 3600.0)
