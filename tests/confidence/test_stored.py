@@ -23,6 +23,7 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.training import calibrate
 from translate.training.prepare import prepare
+from translate.training.resume import init_from_run
 
 PIZZA = "I love pizza."
 
@@ -213,3 +214,27 @@ def test_evaluate_fits_a_run_of_an_earlier_version(
     shutil.rmtree(run / "corpus")
     assert cli._run([*command, "--calibrate"]) == 2
     assert "has no encoded training text" in capsys.readouterr().err
+
+
+def test_words_of_the_run_that_weights_come_from_count_as_seen(
+    calibrated: Path, tiny_run: Path, corpus: Path, tmp_path: Path
+) -> None:
+    config = changed(Run(calibrated).load_config(), "train", init_from=str(calibrated))
+    run = Run.create(tmp_path / "tuned", config)
+    init_from_run(run, config)
+    shutil.copy(calibrated / "model.safetensors", run.weights_path)
+    src = [f"My {animal} sleeps." for animal in ("dog", "cat", "zebra") for _ in range(MIN_LINES)]
+    for side in "src", "tgt":
+        (tmp_path / side).write_text("\n".join([*src, ""]), encoding="utf-8")
+    config = changed(config, "data", train_src=str(tmp_path / "src"), train_tgt=str(tmp_path / "tgt"))
+    run.write_config(config)
+    prepared = replace(prepare(run, config), valid_pairs=[Pair(line, line) for line in src])
+    calibrate.calibrate_at_end(run, config, prepared, CPU)
+    (found,) = load_translator(run.path, "cpu").translations(["The zebra and I love pizza."])
+    assert found.confidence
+    assert found.confidence.unseen == ("pizza",)
+    assert "note" not in (run.path / "train.log").read_text(encoding="utf-8")
+    run.confidence_path.unlink()
+    run.confidence_tables_path.unlink()
+    calibrate.calibrate_at_end(run, config, prepared, CPU)
+    assert "count as never seen" in (run.path / "train.log").read_text(encoding="utf-8")

@@ -146,6 +146,7 @@ class Job(NamedTuple):
             **{f"decode.{name}": value for name, value in self.settings.model_dump().items()},
             "--n-best": self.request.num_best,
             "--json": self.request.details,
+            **({"confidence": self.translator.estimator.digest} if self.translator.estimator else {}),
             "--prefix": self.request.prefix,
             "--require": list(self.request.terms),
             **({"--keep": places.keep} if places.keep else {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -69,8 +70,22 @@ def load_estimator(run: Run, vocab: Vocab, weights: str) -> Estimator | None:
             print_message(f"note: {path}: belongs to other weights, so translations have no confidence; {ADVICE}")
             return None
         digest = hashlib.sha256(json.dumps(asdict(record)).encode()).hexdigest()
-        return Estimator(record.model, SourceText(_tables(run, record.tables), vocab), digest)
+        return Estimator(record.model, SourceText(read_tables(_intact_tables(run, record.tables)), vocab), digest)
     return None
+
+
+def inherit_words(run: Run, other: Run) -> None:
+    """Copy the tables of another run, if it has any, to a run that starts from its weights; see `inherited_words`."""
+    with suppress(FileNotFoundError, UserError):
+        write_bytes(run.confidence_tables_path, _intact_tables(other, _read(other).tables))
+
+
+def inherited_words(run: Run) -> array[int] | None:
+    """Return the hashes of the words that the run's tables have so far, or None if it has no tables."""
+    try:
+        return read_tables(read_regular(run.confidence_tables_path, MAX_TABLE_BYTES))["words"]
+    except (FileNotFoundError, UserError, ValueError, KeyError, TypeError):
+        return None
 
 
 def described_for_page(estimator: Estimator) -> dict[str, Any]:
@@ -82,7 +97,7 @@ def fitted_to(run: Run) -> str | None:
     """Return the SHA-256 of the weights to which the run's intact files were fitted, or None if there are none."""
     with suppress(FileNotFoundError, UserError):
         record = _read(run)
-        _tables(run, record.tables)
+        _intact_tables(run, record.tables)
         return record.weights
     return None
 
@@ -107,7 +122,7 @@ def _read(run: Run) -> _Record:
     return typed(_Record, read_record(path, FORMAT, ADVICE), path, ADVICE)
 
 
-def _tables(run: Run, digest: str) -> dict[str, Any]:
+def _intact_tables(run: Run, digest: str) -> bytes:
     path = run.confidence_tables_path
     try:
         content = read_regular(path, MAX_TABLE_BYTES)
@@ -116,4 +131,4 @@ def _tables(run: Run, digest: str) -> dict[str, Any]:
         raise UserError(f"{path}: missing; {way_out}") from None
     if hashlib.sha256(content).hexdigest() != digest:
         raise UserError(f"{path}: damaged, or of another run; {ADVICE}")
-    return read_tables(content)
+    return content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from translate.confidence.count_source import count_source
@@ -13,7 +14,7 @@ from translate.confidence.fit import MIN_LINES, Observed, fit
 from translate.confidence.model import ConfidenceModel
 from translate.confidence.result import GOOD
 from translate.confidence.source_text import SourceText, read_tables
-from translate.confidence.stored import fitted_to, packed, store
+from translate.confidence.stored import fitted_to, inherited_words, packed, store
 from translate.config.settings import Config
 from translate.data.encoded_corpus import open_corpus
 from translate.data.parallel_text import Pair
@@ -45,6 +46,10 @@ def calibrate_at_end(run: Run, config: Config, prepared: Prepared, device: torch
         return  # training was resumed and found nothing better
     started = time.monotonic()
     pairs = pairs[:: max(1, len(pairs) // MAX_LINES)][:MAX_LINES]
+    if config.train.init_from and inherited_words(run) is None:
+        run.log(
+            f"note: words of the training text of {config.train.init_from} count as never seen, as it has no tables"
+        )
     with run.tolerating_disk_errors("confidence.json"), announced("fitting the confidence of translations"):
         model = calibrate(run, config, prepared.vocabs, pairs, device)
         run.log(f"confidence of translations: {described(model)}; fitted in {time.monotonic() - started:.1f} s")
@@ -80,7 +85,10 @@ def fit_to(
     corpus = open_corpus(run.corpus_path / "train", vocabs)
     if corpus is None:
         raise UserError(f"{run.corpus_path}: has no encoded training text, which shows what words the model has seen")
-    tables = packed(count_source(corpus, vocabs.src))
+    counts = count_source(corpus, vocabs.src)
+    if run.load_config().train.init_from:  # the weights have seen the words of another text, too
+        counts["words"] = np.union1d(counts["words"], np.array(inherited_words(run) or (), np.uint32))
+    tables = packed(counts)
     source = SourceText(read_tables(tables), vocabs.src)
     model = fit([_observed(source, each, refs, length_penalty) for each, refs in pairs])
     store(run, model, tables, weights)

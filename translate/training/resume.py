@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from translate.confidence.stored import inherit_words
 from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -32,6 +33,7 @@ def init_from_run(run: Run, config: Config) -> None:
     identity = ModelIdentity.of(config.model, vocabs)
     state = TrainingState(model, AdamW(model.parameters()), None, identity, config.train.seed)
     save_checkpoint(run.checkpoints_path, state, Progress(), keep=1)
+    inherit_words(run, other)
     run.log(f"starting from the weights in {other.weights_path} (SHA-256: {digest})")
 
 
