@@ -34,9 +34,9 @@ def load(
     run: folder written by `translate train`. The other arguments are the options of `translate decode`. Raises
     translate.errors.UserError if a folder is not a run, or if the device, engine or precision is not available.
     """
-    from translate.system.spinning import limit_spinning
+    from translate.system.torch_environment import set_torch_environment
 
-    limit_spinning()
+    set_torch_environment()
     from translate.api.translator import Translator  # deferred, because numpy and torch are slow to import
 
     return Translator.load(run, device, engine, precision, ensemble)
@@ -59,9 +59,9 @@ def train(
     settings: any settings by name, such as {"model.d_model": 128}. Ctrl-C finishes the current step, saves a checkpoint
     and raises KeyboardInterrupt. Raises translate.errors.UserError for what the user can fix.
     """
-    from translate.system.spinning import limit_spinning
+    from translate.system.torch_environment import set_torch_environment
 
-    limit_spinning()
+    set_torch_environment()
     from translate.api.training import train
 
     texts = {"src": src, "tgt": tgt, "valid_src": valid_src, "valid_tgt": valid_tgt}

@@ -11,12 +11,12 @@ def main() -> None:
 
     reserve_descriptors()
     from translate.system.quick_start import imports
-    from translate.system.spinning import limit_spinning
+    from translate.system.torch_environment import set_torch_environment
 
     with imports():
         from translate import cli
 
-    limit_spinning()
+    set_torch_environment()
     cli.main()
 
 

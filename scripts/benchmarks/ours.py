@@ -33,7 +33,7 @@ from translate.config.toml import changed_search
 from translate.data.readers.lines import read_lines
 from translate.decoding.results import DecodeRequest
 from translate.run.folder import Run
-from translate.system.spinning import limit_spinning
+from translate.system.torch_environment import set_torch_environment
 
 if TYPE_CHECKING:
     from benchmarks.products import PieceCounts
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def train(work: Work) -> TrainMeasured:
     """Run the training of `translate train`, with batching and logging, but without validation and checkpoints."""
-    limit_spinning()  # as the command does
+    set_torch_environment()  # as the command does
     from benchmarks.stopwatch import TrainerStopwatch
     from translate.system.device import pick_device
     from translate.training.loop import train
@@ -71,7 +71,7 @@ def _batches(run: Run, config: Config) -> Iterator[PieceCounts]:
 
 def decode(job: DecodeJob) -> DecodeMeasured:
     """Translate by the `LineTranslator` of `translate decode`, in the engine's own batches."""
-    limit_spinning()  # as the command does
+    set_torch_environment()  # as the command does
     if job.system == "ours-ctranslate2":
         return measured(job, partial(_load, engine="ctranslate2"), ["ctranslate2"])
     from translate.system.device import keep_freed_memory

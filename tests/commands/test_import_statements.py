@@ -22,7 +22,7 @@ WITHOUT_TORCH = {
     *("data.vocab", "data.parallel_text", "data.filters", "data.encoded_corpus", "data.text_scan", "data.readers"),
     *("decoding.line_translator", "decoding.engine", "decoding.results", "decoding.resumable_output"),
     *("run.folder", "run.weights", "training.start", "training.resolve_config", "training.prepare"),
-    *("system.files", "system.streams", "system.quick_start", "system.spinning", "system.distributed"),
+    *("system.files", "system.streams", "system.quick_start", "system.torch_environment", "system.distributed"),
 }
 DEFERRED = {"commands.export_page"}  # what commands import within functions only
 # Each first translation waits for these.

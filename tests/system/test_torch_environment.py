@@ -1,4 +1,4 @@
-"""OpenMP's threads stop spinning early, unless the user decides otherwise."""
+"""Variables that PyTorch and its libraries read when they are loaded, unless the user has set them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from translate.system.spinning import SPIN_COUNT, limit_spinning
+from translate.system.torch_environment import SPIN_COUNT, set_torch_environment
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="PyTorch uses GNU's OpenMP library on Linux only")
 
@@ -33,6 +33,6 @@ def test_the_users_own_choice_wins(monkeypatch: pytest.MonkeyPatch, name: str, v
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.setenv(name, value)
-    limit_spinning()
+    set_torch_environment()
     assert os.environ[name] == value
     assert os.environ.get("GOMP_SPINCOUNT", "7") == "7"
