@@ -28,11 +28,23 @@ def test_the_command_and_python_load_openmp_with_the_limit(tiny_run: Path, progr
 
 
 @needs_linux
-@pytest.mark.parametrize(("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "active")])
+def test_large_tensors_are_stored_in_huge_pages() -> None:
+    """PyTorch then aligns them with pages, and otherwise with 64 bytes."""
+    code = "import translate.system.torch_environment as each; each.set_torch_environment(); import torch; "
+    code += "print([torch.empty(2**21, dtype=torch.uint8).data_ptr() % 4096 for _ in range(3)])"
+    kept = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    result = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True, check=True)
+    assert result.stdout == "[0, 0, 0]\n"
+
+
+@needs_linux
+@pytest.mark.parametrize(
+    ("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "active"), ("THP_MEM_ALLOC_ENABLE", "0")]
+)
 def test_the_users_own_choice_wins(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for each in "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "THP_MEM_ALLOC_ENABLE":
+        monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv(name, value)
     set_torch_environment()
     assert os.environ[name] == value
-    assert os.environ.get("GOMP_SPINCOUNT", "7") == "7"
+    assert os.environ.get("GOMP_SPINCOUNT", "7") == ("7" if name != "THP_MEM_ALLOC_ENABLE" else SPIN_COUNT)
