@@ -7,6 +7,7 @@ weights, wait a few times per step.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -16,6 +17,10 @@ from torch import Tensor
 
 MAX_WORKERS = 4  # each worker needs memory for its gradients, and time to add them to those of the others
 MIN_SHARE = 256  # target pieces per worker, including padding: smaller matrix products are inefficient
+
+# Seconds after which a thread can demand Python's global lock. With the default of 0.005, a thread that starts many
+# short operations, and takes the lock again after each, makes another wait as long.
+SWITCH_INTERVAL = 0.0001
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,8 +47,13 @@ class Workers:
         """Apply the function to each share. Returns the results in order, or raises the first error at the end."""
         if self._pool is None or len(shares) == 1:
             return [function(share) for share in shares]
-        results = [self._pool.submit(function, share) for share in shares]
-        wait(results)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        try:
+            results = [self._pool.submit(function, share) for share in shares]
+            wait(results)
+        finally:
+            sys.setswitchinterval(interval)
         return [result.result() for result in results]
 
     def divide(self, tensors: Sequence[Tensor]) -> list[list[int]]:
