@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from translate.api.translator import Translator
 
+    Files = str | Path | Sequence[str | Path]
+
 __version__ = "0.2.0"
 __all__ = ["__version__", "load", "train"]
 
@@ -45,19 +47,20 @@ def load(
 def train(
     *,
     out: str | Path,
-    src: str | Path | None = None,
-    tgt: str | Path | None = None,
-    valid_src: str | Path | None = None,
-    valid_tgt: str | Path | None = None,
+    src: Files | None = None,
+    tgt: Files | None = None,
+    valid_src: Files | None = None,
+    valid_tgt: Files | None = None,
     max_minutes: float | None = None,
     settings: Mapping[str, object] | None = None,
     resume: bool = False,
     device: str = "auto",
 ) -> Translator:
-    """Train a run on two parallel text files, like `translate train`, and load it. Progress goes to standard error.
+    """Train a run on parallel text files, like `translate train`, and load it. Progress goes to standard error.
 
-    settings: any settings by name, such as {"model.d_model": 128}. Ctrl-C finishes the current step, saves a checkpoint
-    and raises KeyboardInterrupt. Raises translate.errors.UserError for what the user can fix.
+    src, tgt: a file or several for each side; tgt is not needed if src holds both sides, as a .tmx file does. settings:
+    any settings by name, such as {"model.d_model": 128}. Ctrl-C finishes the current step, saves a checkpoint and
+    raises KeyboardInterrupt. Raises translate.errors.UserError for what the user can fix.
     """
     from translate.system.torch_environment import set_torch_environment
 

@@ -249,6 +249,7 @@ def test_the_command_prints_a_report_or_a_json_object(tmp_path: Path, capsys: py
     assert status == 0
     assert "1 × not UTF-8: line 6" in shown
     assert r"caf\xe9" in shown
+    assert "it looks like Windows-1252 or Latin-1; if so: iconv" in shown
     assert "training stops with an error; convert the file" in shown
     status, shown, _ = run(
         capsys, "check", *files, "--json", "--examples", 0, "--test-src", TOY / "test.en", "--test-tgt", TOY / "test.fr"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from translate.api.translator import Translator
@@ -30,7 +30,10 @@ def train(
     for argument, value in arguments.items():
         name = NAMES.get(argument, f"data.{argument}")
         if value is not None and argument != "max_minutes":
-            check_path(value, argument)
+            value = [value] if isinstance(value, str | Path) or not isinstance(value, Sequence) else list(value)
+            for path in value:
+                check_path(path, argument)
+            value = [str(path) for path in value]
         if value is not None and name in given:
             raise UserError(f"{argument}: settings contains {name}, too; leave out one of them")
         given |= {} if value is None else {name: value}

@@ -22,6 +22,7 @@ from translate.config.settings import Config
 from translate.data.characters import Array, characters_of
 from translate.data.filters import FILTER_NAMES, Filters, PairFilter, SeenLines, text_statistics
 from translate.data.parallel_text import Pair, ParallelText
+from translate.data.readers.signatures import FROM_WESTERN
 from translate.data.round_trip import changed_lines, named, speller
 from translate.data.vocab import VocabPair
 
@@ -93,7 +94,7 @@ class _Check:
         self._lost: dict[str, Counter[str]] = {}  # lost characters by finding
         self._characters = (CharacterCounts(), CharacterCounts())
         self._longest: list[list[tuple[int, int, str]]] = [[], []]
-        self._num_left_out = self._num_full = 0
+        self._num_left_out = self._num_full = self._num_western = 0
 
     def run(self, progress: Callable[[int], object]) -> CheckReport:
         num_src = num_tgt = 0
@@ -140,6 +141,7 @@ class _Check:
         self._tally_changes(block.first, list(itertools.compress(enumerate(pairs), is_full.tolist())))
 
     def _tally_troubles(self, block: LineBlock) -> None:
+        self._num_western += block.src.num_western + block.tgt.num_western
         for row in sorted({*block.src.troubles, *block.tgt.troubles, *range(block.num_pairs, len(block))}):
             example = Example(block.first + row, block.src.text(row), block.tgt.text(row))
             for trouble in dict.fromkeys(block.src.troubles.get(row, ()) + block.tgt.troubles.get(row, ())):
@@ -213,6 +215,7 @@ class _Check:
             self._tallies["same_sides"] = self._tallies["identical"]
         notes = {name: f"including {same:,} with the same target" for name, same in self._num_same_pairs.items()}
         notes |= {name: f"lines that lose a character: {named(lost)}" for name, lost in self._lost.items() if lost}
+        notes["not_utf8"] = FROM_WESTERN if 2 * self._num_western > self._tallies["not_utf8"].count else ""
         unknown, name = self._unknown_characters(), "unknown_characters" if self._vocabs else "rare_characters"
         self._tallies[name].count = sum(character.times for character in unknown)
         self._tallies[name].lines += sorted({character.first_line for character in unknown})[:MAX_LISTED]

@@ -19,6 +19,7 @@ from translate.data.readers.lines import (
 )
 from translate.data.readers.rows import Row, Wanted
 from translate.data.readers.sides import Side, rows_or_errors
+from translate.data.readers.signatures import looks_western
 
 Trouble = LineTrouble | Literal["crlf", "bom"]
 BLOCK_PAIRS, BLOCK_BYTES = 4_000, 4_000_000  # a block ends when it reaches the first limit or exceeds the second
@@ -32,6 +33,7 @@ class SideLines(NamedTuple):
 
     texts: list[str]  # texts of rows that training could not read are for display only
     troubles: dict[int, tuple[Trouble, ...]]
+    num_western: int = 0  # number of lines that are not UTF-8 and look like Windows-1252
 
     def text(self, row: int) -> str:
         """Return the text of a row, or "" past the end of the file."""
@@ -153,7 +155,8 @@ def _decode_lines(raws: Sequence[bytes], is_start: bool) -> SideLines:
         return SideLines(text.split("\n")[: len(raws)], {})
     decoded = [_decode_raw_line(raw, is_start and row == 0) for row, raw in enumerate(raws)]
     troubles = {row: troubles for row, (_, troubles) in enumerate(decoded) if troubles}
-    return SideLines([text for text, _ in decoded], troubles)
+    num_western = sum("not_utf8" in found and looks_western(raws[row]) for row, found in troubles.items())
+    return SideLines([text for text, _ in decoded], troubles, num_western)
 
 
 def _decode_raw_line(raw: bytes, is_first: bool) -> tuple[str, tuple[Trouble, ...]]:

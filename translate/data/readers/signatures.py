@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 
 HEAD_BYTES = 4096
 CONVERT = "convert the file with: iconv -f ENCODING -t UTF-8 FILE > NEW, where ENCODING is the encoding of the file"
+FROM_WESTERN = "it looks like Windows-1252 or Latin-1; if so: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
 SIGNATURES = {
     b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
     rb"BZh[1-9]1AY&SY": "is compressed with bzip2; give it a name that ends in .bz2",
@@ -47,10 +47,16 @@ def why_not_text(head: bytes) -> str:
 
 def way_out_of(raw: bytes) -> str:
     """Return how to convert the file that this line is from, which is not UTF-8, with its encoding if it shows."""
-    with suppress(UnicodeDecodeError):
-        if all(map(_is_western, WORD_OR_SIGN.findall(raw.decode("cp1252").lower()))):
-            return "it looks like Windows-1252 or Latin-1; if so: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
-    return CONVERT
+    return FROM_WESTERN if looks_western(raw) else CONVERT
+
+
+def looks_western(raw: bytes) -> bool:
+    """Return whether a line that is not UTF-8 is spelled like Western Europe's languages in Windows-1252."""
+    try:
+        text = raw.decode("cp1252").lower()
+    except UnicodeDecodeError:
+        return False
+    return all(map(_is_western, WORD_OR_SIGN.findall(text)))
 
 
 def _is_western(found: str) -> bool:
