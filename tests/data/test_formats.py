@@ -212,7 +212,9 @@ TABLES = {
     'a,b\n"a"x,b\n': "row 2 (line 2) is not valid CSV (",
     "a,b\nc, d, e\n": "row 2 has 3 columns, but row 1 has 2; text with commas must be in quotes",
     'a,b\n"c\nd",e\nf\n': "row 3 has 1 columns, but row 1 has 2",
-    "a;b\n": "row 1 has 1 columns, but column 2 was requested; columns are separated by commas",
+    "a\n": "row 1 has 1 columns, but column 2 was requested; columns are separated by commas",
+    "a, b;c\nd;e\n": "row 2 has 1 columns, but row 1 has 2; text with commas must be in quotes",
+    "a;b\n": "row 1 has semicolons instead of commas; save the table with commas, or with tabs as a .tsv file",
     f'a,"{"x" * 999_000}\n{"x" * 9_000}"\n': "row 1 (line 2) is not valid CSV (field larger than field limit",
     f"a,{'x' * 1_000_000}": "row 1 (line 1) is longer than 1,000,000 bytes",
 }
@@ -338,6 +340,20 @@ def test_commands_read_both_sides_from_src_alone(
         )[2]  # fmt: skip
     found = [run(capsys, "decode", tiny_run, "--input", path, "--device", "cpu")[1] for path in (plain[0], memory)]
     assert found[0] == found[1] != ""
+
+
+def test_a_file_with_both_sides_and_another_name_is_refused_with_its_ending(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = in_each_format(PAIRS[:3])
+    for name in "plain.tsv", "flat.jsonl", "memory.tmx", "en-fr.txt.zip":
+        path = written(tmp_path, "a.txt", contents[name])
+        ending = Path(name).suffix
+        for command in "check", "train":
+            said = f"error: {path}: holds both sides according to its content; give it a name that ends in {ending}\n"
+            assert run(capsys, command, "--src", path) == (2, "", said)
+    path = written(tmp_path, "a.txt", "One sentence.\n")
+    assert "train_src is set but train_tgt is not; set both, or" in run(capsys, "check", "--src", path)[2]
 
 
 def test_check_names_rows_units_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,10 +103,29 @@ def given_settings(
     given = dict(parse_override(text) for text in overrides or [])
     for part in "train", "valid":
         src, tgt = files[f"{part}_src"], files[f"{part}_tgt"]
-        if src and not tgt and all(map(has_both_sides, src)):
-            files = {**files, f"{part}_tgt": src}
+        if src and not tgt:
+            _refuse_other_names(src)
+            files = {**files, f"{part}_tgt": src} if all(map(has_both_sides, src)) else files
     given |= {f"data.{name}": paths[0] if len(paths) == 1 else paths for name, paths in files.items() if paths}
     return given | {f"data.{name}": column_named(text) for name, text in columns.items() if text is not None}
+
+
+def _refuse_other_names(src: list[str]) -> None:
+    """Raise UserError if a file holds both sides according to its content, but not according to its name."""
+    from translate.config.files import has_both_sides
+    from translate.data.readers.lines import open_binary
+    from translate.data.readers.packings import is_packed
+    from translate.data.readers.signatures import HEAD_BYTES, ending_of_content
+
+    for path in (Path(name) for name in src if not has_both_sides(name)):
+        if path.is_file():
+            with open_binary(path) as stream:
+                ending = ending_of_content(stream.peek(HEAD_BYTES))
+            if ending:
+                name = f"{ending}{path.suffix if is_packed(path) else ''}"
+                raise UserError(
+                    f"{path}: holds both sides according to its content; give it a name that ends in {name}"
+                )
 
 
 def column_named(text: str) -> int | str:

@@ -15,6 +15,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from translate.config.faults import fault
+from translate.config.files import has_both_sides
 from translate.config.limits import FilterName
 from translate.config.model_settings import uses
 from translate.config.nearest import nearest, nearest_settings
@@ -209,7 +210,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise UserError(f"{path}: this is a folder; pass a settings file") from None
     except (ValueError, RecursionError) as error:
-        texts = f"; to train on this text, write --src {quote(str(path))} --tgt FILE" if path.suffix != ".toml" else ""
+        target = "" if has_both_sides(path.name) else " --tgt FILE"
+        texts = f"; to train on this text, write --src {quote(str(path))}{target}" if path.suffix != ".toml" else ""
         raise UserError(f"{path}: not valid TOML: {error}{texts}") from None
 
 

@@ -50,12 +50,20 @@ class _Table:
             if cells is None:
                 return
             self._num_rows += 1
+            if not num_columns and len(cells) == 1:
+                self._refuse_other_separators(cells[0])
             num_columns = num_columns or len(cells)
             if cells and len(cells) != num_columns:
                 fault = f"has {len(cells)} columns, but row 1 has {num_columns}; text with commas must be in quotes"
                 yield BadLineError("columns", fault, " ".join(cells))
             else:
                 yield [in_one_line(cell) for cell in cells]
+
+    def _refuse_other_separators(self, cell: str) -> None:
+        for sign, name in (";", "semicolons"), ("\t", "tabs"):
+            if sign in cell:
+                reason = f"row {self._num_rows} has {name} instead of commas"
+                raise UserError(f"{self._path}: {reason}; save the table with commas, or with tabs as a .tsv file")
 
     def _lines(self) -> Iterator[str]:
         for raw in raw_lines(self._stream):

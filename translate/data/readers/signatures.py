@@ -45,6 +45,18 @@ def why_not_text(head: bytes) -> str:
     return f"is {encoding} without a byte-order mark; convert it with: iconv -f {encoding} -t UTF-8 FILE > NEW"
 
 
+def ending_of_content(head: bytes) -> str:
+    """Return the ending that a file which begins like this should have because it holds both sides, or ""."""
+    line = head.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0]
+    if head.startswith(b"PK\x03\x04"):
+        return ".zip"
+    if b"<tmx" in head and line.lstrip().startswith(b"<"):
+        return ".tmx"
+    if re.match(rb'\{\s*"', line):
+        return ".jsonl"
+    return ".tsv" if b"\t" in line else ""
+
+
 def way_out_of(raw: bytes) -> str:
     """Return how to convert the file that this line is from, which is not UTF-8, with its encoding if it shows."""
     return FROM_WESTERN if looks_western(raw) else CONVERT
