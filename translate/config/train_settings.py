@@ -53,6 +53,9 @@ class TrainSettings(Section):
     save_every: Count = Field(500, description="steps between checkpoints")
     keep_checkpoints: Count = Field(2, description="number of most recent checkpoints to keep")
     log_every: Count = Field(50, description="steps between entries in metrics.jsonl")
+    tensorboard: bool = Field(
+        False, description="also write the figures of metrics.jsonl as TensorBoard events, to RUN/tensorboard"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 if it is faster")
     compile: Literal["auto", "on", "off"] = Field(
         "auto",

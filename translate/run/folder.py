@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from math import isfinite
 from pathlib import Path
@@ -53,6 +53,7 @@ class Run:
         self.checkpoints_path = path / "checkpoints"
         self.corpus_path = path / "corpus"
         self.snapshots_path = path / "snapshots"
+        self.followers: list[Callable[[Mapping[str, Any]], None]] = []  # called with each new line of metrics.jsonl
         self._reported: set[str] = set()
 
     @classmethod
@@ -200,6 +201,8 @@ class Run:
         """Append a line to metrics.jsonl, without figures that are not finite, which JSON cannot express."""
         known = {name: value for name, value in values.items() if not isinstance(value, float) or isfinite(value)}
         append_text(self.metrics_path, json.dumps(known) + "\n")
+        for follow in self.followers:
+            follow(known)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl, ignoring an incomplete last line. Raises UserError if another line is damaged."""

@@ -35,6 +35,7 @@ from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, library_of_products, restore_checkpoint
 from translate.training.snapshots import record_snapshots
 from translate.training.step import AFTER_DIVERGENCE, WHY_HALVED, StepResult, Trainer
+from translate.training.tensorboard import tensorboard_events
 from translate.training.validation import settle_criterion, validate
 
 MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training
@@ -89,7 +90,8 @@ def train(
         run.update_config(written)
         run.forget_metrics_after(progress.step or -1)
         log_start(run, config, prepared, trainer, progress)
-    with using_library(products), stopping_at_signals() as stop, explaining_oom(advice):
+    events = tensorboard_events(run, config.train.tensorboard and world.is_first)
+    with using_library(products), stopping_at_signals() as stop, explaining_oom(advice), events:
         progress, end, signal_number = _loop(run, config, prepared, trainer, progress, stop)
     if world.is_first:
         if end:

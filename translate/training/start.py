@@ -10,6 +10,7 @@ from translate.report.progress import announced
 from translate.run.folder import Run, new_training, training_alone
 from translate.system.distributed import World, joined
 from translate.training.resolve_config import LOADING, Importing, ResolvedConfig, resolve_new, resolve_resumed
+from translate.training.tensorboard import check_tensorboard
 
 
 def start_training(
@@ -39,6 +40,7 @@ def start_training(
 def _train(
     run: Run, resolved: ResolvedConfig, device: str, world: World, is_resumed: bool, importing: Importing
 ) -> None:
+    check_tensorboard(resolved.config.train.tensorboard)
     with announced(LOADING), importing():  # after the settings are checked, because it is slow
         from translate.system.device import pick_device
         from translate.training.loop import train
