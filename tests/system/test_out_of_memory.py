@@ -79,7 +79,8 @@ def test_a_halved_step_yields_the_same_weights(
         assert stepped.losses.translation.item() == pytest.approx(expected.losses.translation.item(), rel=1e-6)
         assert stepped.gradient_norm == pytest.approx(expected.gradient_norm, rel=1e-5)
     for one, other in zip(whole.model.parameters(), halved.model.parameters(), strict=True):
-        assert torch.allclose(one, other, atol=1e-6)
+        # Adam divides by the size of a gradient, so where that is about 0, it magnifies rounding errors.
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_training_continues_with_halves_warns_once_and_does_not_retry_failed_sizes(
