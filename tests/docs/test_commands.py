@@ -42,6 +42,7 @@ PARSED_ONLY = {
     **dict.fromkeys(("huggingface", "onnx"), "tests/export writes and loads each format"),
     "ctranslate2": "tests/ctranslate2 writes and loads it",
     "--engine": "tests/ctranslate2/test_engine.py translates with it",
+    "--calibrate": "needs thirty lines; tests/confidence/test_stored.py fits the confidence",
     "--device": "there may be no such device",
     "--resume": "there is nothing to resume; tests/decoding/test_resumable_output.py interrupts",
     "runs/tatoeba": "needs a corpus that is not part of the project",
