@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -118,11 +118,21 @@ def _evaluate(request: EvaluateRequest, refs: Sequence[Path], metrics: MetricCon
     warnings = list(text_warnings(text, comparison is not None, metrics.tokenize))
     for path, lines in zip(request.paths, (ours, *others), strict=True):
         warnings += [f"{path}: {warning}" for warning in translation_warnings(lines, text, metrics)]
+        warnings += _direction_warnings(path, lines, text)
     for warning in warnings:
         print_message(f"warning: {warning}")
     translations, *against = map(str, request.paths)
     names = scores.Names(translations, str(request.src), tuple(map(str, refs)), "".join(against))
     return scores.Report(names, evaluation, comparison, tuple(warnings))
+
+
+def _direction_warnings(path: Path, translations: Sequence[str], text: ReferencedText) -> Iterator[str]:
+    from translate.check.direction import TranslatedPair, are_in_source_language
+
+    references = [text.references_of(index)[0] for index in range(len(translations))]
+    if are_in_source_language([*map(TranslatedPair, text.sources, references, translations)]):
+        swap = "if it translates in the other direction, exchange --src and --ref"
+        yield f"{path}: most translations are in the language of --src, not of --ref; {swap}"
 
 
 def _check_files(request: EvaluateRequest, refs: Sequence[Path]) -> None:
