@@ -315,6 +315,26 @@ def test_several_files_are_read_one_after_the_other(tmp_path: Path) -> None:
         list(text_of(data, data.train_src, data.train_tgt))
 
 
+def test_files_with_their_languages_in_another_order_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = in_each_format(PAIRS[:3])
+    there = [written(tmp_path, name, contents[name]) for name in ("memory.tmx", "flat.jsonl", "en-fr.txt.zip")]
+    data = DataSettings.model_validate({"train_src": list(map(str, there))})
+    assert list(text_of(data, data.train_src, data.train_tgt)) == 3 * PAIRS[:3]
+    said = capsys.readouterr().err
+    assert f"{there[0]}: columns 1 and 2 are its languages en and fr-fr; to choose others" in said
+    assert f"{there[1]}: columns 1 and 2 are its keys with text en and fr; to choose others" in said
+    back = written(tmp_path, "back.jsonl", '{"fr": "b", "en": "a"}\n')
+    data = DataSettings.model_validate({"train_src": [str(there[0]), str(back)]})
+    with pytest.raises(UserError, match=r"back\.jsonl: column 1 is fr, but en in the files before; name the keys"):
+        list(text_of(data, data.train_src, data.train_tgt))
+    status, _, said = run(capsys, "check", "--src", there[0], "--src", back)
+    assert (status, "column 1 is fr, but en in the files before" in said) == (2, True)
+    named = run(capsys, "check", "--src", there[0], "--src", back, "--src-column", "en", "--tgt-column", "fr")
+    assert named[0] == 0
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     status = cli._run([str(argument) for argument in arguments])
     return status, *capsys.readouterr()

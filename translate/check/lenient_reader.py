@@ -17,8 +17,8 @@ from translate.data.readers.lines import (
     open_unpacked,
     truncated_lines,
 )
-from translate.data.readers.rows import Row, Wanted
-from translate.data.readers.sides import Side, rows_or_errors
+from translate.data.readers.rows import Row
+from translate.data.readers.sides import Side, rows_or_errors, wanted_of
 from translate.data.readers.signatures import looks_western
 
 Trouble = LineTrouble | Literal["crlf", "bom"]
@@ -82,9 +82,9 @@ def read_blocks(text: ParallelText) -> Iterator[LineBlock]:
 
     The lines are numbered through all files, with the headers of files that hold both sides.
     """
-    first = 1
+    first, order = 1, dict[int, str]()
     for src, tgt in text.files:
-        num_headers, items = _content_of(src, tgt)
+        num_headers, items = _content_of(src, tgt, order)
         first += num_headers
         begins = str(src.path)
         for block in _blocks(items):
@@ -95,11 +95,11 @@ def read_blocks(text: ParallelText) -> Iterator[LineBlock]:
             begins = ""
 
 
-def _content_of(src: Side, tgt: Side) -> tuple[int, Iterator[Items]]:
+def _content_of(src: Side, tgt: Side, order: dict[int, str]) -> tuple[int, Iterator[Items]]:
     """Return the number of headers and the content of all rows of two files, or of one that holds both sides."""
     if src.path != tgt.path or not src.format:
         return 0, itertools.zip_longest(_items_of(src), _items_of(tgt))
-    rows = rows_or_errors(Wanted(src.path, (src.column, tgt.column), src.header))
+    rows = rows_or_errors(wanted_of(order, src, tgt))
     start = list(itertools.islice(rows, 1))
     items = ((row, row) if isinstance(row, BadLineError) else (row[0], row[1]) for row in _without_header(start, rows))
     return start.count(None), items
@@ -111,7 +111,7 @@ def _without_header(*rows: Iterable[Row]) -> Iterator[tuple[str, ...] | BadLineE
 
 def _items_of(side: Side) -> Iterator[Item]:
     if side.format:
-        rows = _without_header(rows_or_errors(Wanted(side.path, (side.column,), side.header)))
+        rows = _without_header(rows_or_errors(wanted_of({}, side)))
         yield from (row if isinstance(row, BadLineError) else row[0] for row in rows)
     else:
         with open_unpacked(side.path) as stream:

@@ -12,8 +12,7 @@ from typing import NamedTuple, TypeAlias
 from translate.config.limits import Column, Files, Header
 from translate.config.settings import DataSettings
 from translate.data.readers.lines import Digest, digest_of_file
-from translate.data.readers.rows import Wanted
-from translate.data.readers.sides import Side, read_rows, read_side
+from translate.data.readers.sides import Side, read_rows, read_side, wanted_of
 from translate.errors import UserError
 
 SAME_SIDES = (
@@ -84,16 +83,17 @@ class ParallelText:
 
     def numbered(self, digests: Digests | None = None) -> Iterator[tuple[int, Pair]]:
         """Yield the same pairs with their numbers in the text, from 1. digests: completed with those of the files."""
-        pairs = itertools.chain.from_iterable(_pairs_of(src, tgt, digests) for src, tgt in self.files)
+        order: dict[int, str] = {}
+        pairs = itertools.chain.from_iterable(_pairs_of(src, tgt, digests, order) for src, tgt in self.files)
         for number, (src, tgt) in enumerate(pairs, start=1):
             if self.hashes is ALL_HASHES or line_hash(src) in self.hashes:
                 yield number, Pair(src, tgt)
 
 
-def _pairs_of(src: Side, tgt: Side, digests: Digests | None) -> Iterator[tuple[str, str]]:
+def _pairs_of(src: Side, tgt: Side, digests: Digests | None, order: dict[int, str]) -> Iterator[tuple[str, str]]:
     """Yield the pairs of two files, or of one, which is then read once if its format allows."""
     if src.path == tgt.path and src.format:
-        rows = read_rows(Wanted(src.path, (src.column, tgt.column), src.header), _digest_of(src.path, digests))
+        rows = read_rows(wanted_of(order, src, tgt), _digest_of(src.path, digests))
         yield from ((row[0], row[1]) for row in rows)
         return
     streams = (read_side(side, _digest_of(side.path, digests)) for side in (src, tgt))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -24,6 +24,7 @@ class Wanted(NamedTuple):
     path: Path
     columns: tuple[Column, ...]
     header: Header = "auto"
+    order: dict[int, str] | None = None  # names by number in the files of the text read before, completed
 
 
 def two_of(names: Iterable[str], wanted: Wanted, kind: str) -> list[str]:
@@ -45,7 +46,23 @@ def two_of(names: Iterable[str], wanted: Wanted, kind: str) -> list[str]:
         if name not in known:
             raise UserError(f"{wanted.path}: {name} was requested, but it has the {kind} {listed}; see {SETTINGS}")
         found.append(name)
+    if is_numbered:
+        check_order(known, wanted, kind)
     return found
+
+
+def check_order(names: Sequence[str], wanted: Wanted, kind: str) -> None:
+    """Say once what the numbers of columns stand for. Raises UserError if that differs from the text's files before."""
+    note_once(f"{wanted.path}: columns 1 and 2 are its {kind} {' and '.join(names)}; to choose others, set {SETTINGS}")
+    for number, name in enumerate(names, start=1):
+        before = name if wanted.order is None else wanted.order.setdefault(number, name)
+        if _base(before) != _base(name):
+            reason = f"column {number} is {name}, but {before} in the files before"
+            raise UserError(f"{wanted.path}: {reason}; name the {kind} by {SETTINGS}")
+
+
+def _base(language: str) -> str:
+    return language.lower().replace("_", "-").partition("-")[0]
 
 
 @cache

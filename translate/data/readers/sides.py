@@ -109,11 +109,18 @@ def format_of(path: Path) -> Format | None:
     return next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
 
 
+def wanted_of(order: dict[int, str], *sides: Side) -> Wanted:
+    """Return what to read from a file for one side or for both. order: see `Wanted`."""
+    first = sides[0]
+    return Wanted(first.path, tuple(side.column for side in sides), first.header, order)
+
+
 def read_side(side: Side, digest: Digest = None) -> Iterator[str]:
     """Yield the sentences of a side. digest: see `open_unpacked`. Raises UserError if a line cannot be read."""
+    order: dict[int, str] = {}
     for file in side.files:
         if file.format:
-            yield from (text for (text,) in read_rows(Wanted(file.path, (file.column,), file.header), digest))
+            yield from (text for (text,) in read_rows(wanted_of(order, file), digest))
         else:
             yield from read_lines(file.path, digest)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 from xml.parsers import expat
 
 from translate.data.readers.lines import MAX_LINE_BYTES, in_one_line
-from translate.data.readers.rows import SETTINGS, Row, Wanted, note_once
+from translate.data.readers.rows import SETTINGS, Row, Wanted, check_order, note_once
 from translate.errors import UserError
 
 BLOCK_BYTES = 2**16
@@ -164,6 +164,8 @@ class _Units:
                 if (column == number if isinstance(column, int) else _matches(column, key))
             )
             self._languages[key] = found
+            if self._has_numbers and number == 2:
+                check_order(list(self._languages), self._wanted, "languages")
         return found
 
     def _check_length(self, length: int) -> None:
