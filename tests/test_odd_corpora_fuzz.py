@@ -64,7 +64,7 @@ def test_checking_any_two_files_ends_as_documented(
         check_end(cli._run(["check", "--src", str(tmp_path / "src"), "--tgt", str(tmp_path / "tgt")]), capsys)
 
 
-@settings(ODD, max_examples=12)
+@settings(ODD, max_examples=7)
 @given(src=TEXTS, tgt=TEXTS)
 def test_training_on_any_two_files_succeeds_or_leaves_no_run(
     src: bytes, tgt: bytes, capsys: pytest.CaptureFixture[str]

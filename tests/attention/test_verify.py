@@ -91,7 +91,8 @@ def test_maps_of_any_search_match_the_model(
 def test_maps_of_long_lines_match_the_model(
     tiny_config: Config, tiny_run: Path, tmp_path: Path, positions: str
 ) -> None:
-    config, vocabs = changed(tiny_config, "model", positions=positions), Run(tiny_run).load_vocabs()
+    config = changed(tiny_config, "model", positions=positions, num_encoder_layers=1, num_decoder_layers=1)
+    vocabs = Run(tiny_run).load_vocabs()
     run = untrained(tmp_path / "run", config, vocabs)
     src, tgt = [*range(3, 250)] * 4, [*range(3, 250)] * 4  # 988 pieces
     maps = attention_maps(load_translator(run.path, "cpu"), [(src[:40], tgt), (src, tgt[:40])])

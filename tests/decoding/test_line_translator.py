@@ -71,7 +71,7 @@ def test_batches_do_not_change_translations(each_translator: LineTranslator, bea
     lines += ODD_LINES
     found = []
     for batch_tokens in 1, 2048:
-        changes = {"beam_size": beam_size, "batch_tokens": batch_tokens}
+        changes = {"beam_size": beam_size, "batch_tokens": batch_tokens, "max_length": 20}
         settings = each_translator.settings.model_copy(update=changes)
         found.append(list(each_translator.translations(lines, settings, DecodeRequest(num_best=beam_size))))
     for translations in zip(*found, strict=True):

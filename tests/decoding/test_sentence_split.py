@@ -119,7 +119,7 @@ def test_sentencepiece_vocabulary_can_count_pieces() -> None:
 @pytest.mark.parametrize(
     "unit", ["The cat sat. ", "word ", "x", " ", ".", '."', ". ", "漢", "。", "\u0301", "e\u0301", "\u200d", ",", ",a "]
 )
-def test_line_of_a_million_characters_takes_seconds(unit: str) -> None:
+def test_line_of_300_000_characters_takes_seconds(unit: str) -> None:
     counted = 0
 
     def count(texts: Sequence[str]) -> list[int]:
@@ -128,9 +128,9 @@ def test_line_of_a_million_characters_takes_seconds(unit: str) -> None:
         assert max(map(len, texts)) <= 2 * max_countable(256)
         return count_thirds(texts)
 
-    line = "a" + unit * (1_000_000 // len(unit)) + "a"
+    line = "a" + unit * (300_000 // len(unit)) + "a"
     started = time.process_time()
     segments = split_line(line, 256, count)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 3
     assert spelled(segments) == line
     assert counted < 4 * len(line)

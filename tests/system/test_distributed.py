@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers.corpora import TOY, head
 from tests.helpers.processes import ENVIRONMENT, Forked, of_one_process, settings_file, two_at_once
-from tests.helpers.runs import ARCHITECTURES, CPU, changed, train_into, with_model
+from tests.helpers.runs import CPU, changed, train_into, with_model
 from tests.helpers.states import assert_close_weights
 from translate.api import load_translator
 from translate.commands.decode_io import Places
@@ -46,7 +46,7 @@ def settings(config: Config) -> Config:
     return changed(changed(config, "vocab", dropout=0.1), "train", accumulate=2, max_steps=8, keep_checkpoints=9)
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=["transformer", "recurrent", "decoder-only"])
 def config(tiny_config: Config, request: pytest.FixtureRequest) -> Config:
     return settings(with_model(tiny_config, request.param))
 

@@ -265,6 +265,7 @@ def test_a_few_sentences_without_spaces_are_memorized(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", resolved.config)
     train(run, resolved.config, CPU, reasons=resolved.reasons, scan=resolved.scan)
     assert load_translator(run.path, "cpu").translate(src) == tgt
+    assert run.metrics()[-1]["chrf"] > 95
 
 
 def test_two_texts_are_enough_to_train(

@@ -22,7 +22,7 @@ from tests.helpers.states import assert_equal_states, timeless
 from translate.config.toml import load_config, to_toml
 from translate.run.folder import Run
 
-NUM_ELSEWHERE = 8  # places outside the checkpoints at which a training is killed
+NUM_ELSEWHERE = 4  # places outside the checkpoints at which a training is killed
 SETTINGS = {
     "vocab.size": 330,
     "vocab.dropout": 0.1,

@@ -20,7 +20,7 @@ from tests.helpers.runs import ARCHITECTURES, CPU, changed, train_into, with_mod
 from tests.helpers.states import assert_equal_states
 from translate.api import load_translator
 from translate.config.settings import Config
-from translate.config.toml import load_config, to_toml
+from translate.config.toml import to_toml
 from translate.config.train_settings import TrainSettings
 from translate.data.batches import epoch_order, make_batch
 from translate.data.parallel_text import Pair
@@ -164,27 +164,6 @@ def test_training_stops_early_whatever_the_schedule(tmp_path: Path, tiny_config:
     run = train_into(tmp_path / "run", config)
     assert max(line["step"] for line in run.metrics()) == 3
     assert "bleu has not improved in 2 validations (train.patience)" in (run.path / "train.log").read_text()
-
-
-def test_a_model_can_memorize_its_corpus(tmp_path: Path, tiny_config: Config, corpus: Path) -> None:
-    data = {"data.train_src": str(tmp_path / "en"), "data.train_tgt": str(tmp_path / "fr")}
-    for language in "en", "fr":
-        lines = (corpus / f"train.{language}").read_text(encoding="utf-8").splitlines(keepends=True)
-        (tmp_path / language).write_text("".join(lines[:12]), encoding="utf-8")
-    data |= {name.replace("train", "valid"): path for name, path in data.items()}
-    settings = {"vocab.size": 330, "model.d_model": 64, "model.dropout": 0.0, "train.label_smoothing": 0.0}
-    settings |= {"model.d_ff": 128, "model.num_encoder_layers": 2, "model.num_decoder_layers": 2, "model.num_heads": 2}
-    rhythm = {
-        "train.max_steps": 90,
-        "train.validate_every": 90,
-        "train.learning_rate": 6e-3,
-        "train.warmup_steps": 10,
-    }
-    config = load_config(None, data | settings | rhythm)
-    run = train_into(tmp_path / "run", config)
-    last = run.metrics()[-1]
-    assert last["valid_loss"] < 0.05
-    assert last["bleu"] > 95
 
 
 def test_best_weights_are_those_of_the_best_validation(
@@ -341,7 +320,7 @@ def test_an_existing_sentencepiece_model_is_used(tmp_path: Path, tiny_config: Co
     assert (run.path / "vocab.model").read_bytes() == model.read_bytes()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["transformer", "recurrent"])
 def test_bfloat16_trains_to_about_the_same_loss(tmp_path: Path, tiny_config: Config, architecture: str) -> None:
     config, losses = with_model(tiny_config, architecture), []
     for precision in "float32", "bfloat16":
