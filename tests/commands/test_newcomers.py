@@ -197,6 +197,29 @@ def test_a_run_is_found_by_its_name(home: Path, capsys: pytest.CaptureFixture[st
     assert errors.splitlines()[0] == "note: toy: no such folder; using runs/toy"
 
 
+@pytest.mark.parametrize(
+    ("sentences", "note"),
+    [
+        (
+            ["a.en"],
+            "a.en is translated as a sentence; for the lines of the file: translate decode runs/toy --input a.en",
+        ),
+        (["I", "love", "apples."], "for one sentence: translate decode runs/toy 'I love apples.'"),
+        (["Apples.", "Pears.", "Plums."], ""),
+        (["one two", "three", "four"], ""),
+        (["apples"], ""),
+    ],
+)
+def test_sentences_that_look_like_something_else_are_noted(
+    home: Path, capsys: pytest.CaptureFixture[str], sentences: list[str], note: str
+) -> None:
+    assert cli._run(["decode", "runs/toy", *sentences, "--beam-size", "1", "--device", "cpu"]) == 0
+    output, errors = capsys.readouterr()
+    assert output.count("\n") == len(sentences)
+    assert errors.count("note: ") == bool(note)
+    assert note in errors
+
+
 SIDES = {
     "train a.en a.fr": "translate train --src a.en --tgt a.fr",
     "train a.en a.fr --out 'my run' --dry-run": "translate train --src a.en --tgt a.fr --out 'my run' --dry-run",
@@ -204,6 +227,7 @@ SIDES = {
     "check 'a b.en' a.fr": "translate check --src 'a b.en' --tgt a.fr",
     "evaluate runs/toy a.en a.fr": "translate evaluate runs/toy --src a.en --ref a.fr",
     "score runs/toy a.en a.fr": "translate score runs/toy --src a.en --tgt a.fr",
+    "train a.en a.fr 'a b.en' a.fr": "translate train --src a.en --tgt a.fr --valid-src 'a b.en' --valid-tgt a.fr",
     "align runs/toy a.en a.fr": "translate align runs/toy --src a.en --tgt a.fr",
 }
 
@@ -230,6 +254,11 @@ VALUES = {
     f"{TEXTS} --set train.max_steps=1.5": "train.max_steps = 1.5: should be an integer",
     f"{TEXTS} --set data.src_lang=english": 'data.src_lang = "english": not a language code',
     "train a.en": "to train on this text, write --src a.en --tgt FILE",
+    f"{TEXTS} --set train.max_steps 100": "100: not a settings file; write --set SECTION.KEY=100",
+    f"{TEXTS} --out a.en": "a.en: already exists, and is not a run; choose another --out",
+    f"{TEXTS} --device gpu": "a GPU is called cuda",
+    "evaluate runs/toy": "translate evaluate … --src FILE --ref FILE",
+    "score runs/toy a.en": "translate score … --src FILE --tgt FILE",
     "train mine": "did you mean configs/mine.toml?",
     "train b.en": "texts are named by --src and --tgt: translate train --src b.en --tgt FILE",
 }

@@ -67,6 +67,7 @@ def decode(
     """
     from translate.commands.attention_options import MapOptions
     from translate.commands.decode_io import ModelOptions, Places, text_argument, translate
+    from translate.commands.sentences import note_odd_sentences
     from translate.decoding.results import DecodeRequest
 
     search = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
@@ -78,6 +79,7 @@ def decode(
     input, output = (None if path == Path("-") else path for path in (input, output))
     maps = MapOptions(attention_kinds, attention_layers, attention_precision, opens)
     sentences = [text_argument(sentence) for sentence in sentences or []]
+    note_odd_sentences(run, sentences)
     has_scores = as_json or n_best > 1 or attention is not None
     terms = tuple(map(text_argument, require or ()))
     request = DecodeRequest(n_best, as_json, text_argument(prefix), terms, scores=has_scores)

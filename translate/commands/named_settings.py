@@ -25,6 +25,8 @@ def a_settings_file(ctx: typer.Context, path: Path | None) -> Path | None:
             f"{path}: this is a run, not a settings file; to resume it: translate train --resume --out {name}; "
             f"to use its settings: {again}"
         )
+    if path.name.replace(".", "").isdecimal():
+        raise UserError(f"{path}: not a settings file; write --set SECTION.KEY={path}, with = between the two")
     files = {file.stem: file for folder in FOLDERS for file in sorted(folder.glob("*.toml"))}
     if meant := nearest(path.stem, files):
         raise UserError(f"{path}: no such settings file; did you mean {quote(str(files[meant]))}?")

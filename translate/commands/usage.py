@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from shlex import join, quote
 from typing import Any
@@ -50,9 +50,12 @@ def explain(error: Any, arguments: Sequence[str]) -> list[str]:
     text, param = " ".join(error.format_message().split()), getattr(error, "param", None)
     is_missing = text.startswith("Missing")
     if (text.startswith(EXTRA) or is_missing) and (files := _with_sides(error.ctx.command, arguments)):
-        return [f"the two texts are named by options ({hint}): {files}"]
+        return [f"texts are named by options ({hint}): {files}"]
     if text.startswith(EXTRA):
-        return [f"{text.replace('(s)', '')} ({hint}); quote a text that contains spaces"]
+        return [f"{text.replace('(s)', '')} ({hint}); quote a name that contains spaces"]
+    if is_missing and param and param.opts[0] in SIDES.get(command.split()[-1], ()):
+        src, tgt = SIDES[command.split()[-1]]
+        return [f"{text.rstrip('.')} ({hint}); name the texts: {command} … {src} FILE {tgt} FILE"]
     if is_missing and param and param.name in ("run", "runs", "translations"):
         return [f"{text.rstrip('.')} ({hint}); name a run first: {command} {example_run()} …"]
     if param and error.message:
@@ -92,10 +95,11 @@ def _with_sides(command: Any, arguments: Sequence[str]) -> str | None:
             files.append(word)
     has_first = command.name not in ("train", "check") or (files[:1] and Path(files[0]).suffix == ".toml")
     first, texts = (files[:1], files[1:]) if has_first else ([], files)
-    if len(texts) != 2 or {*SIDES[command.name]} & {*others}:
+    names = [*SIDES[command.name], *(("--valid-src", "--valid-tgt") if "--valid-src" in options else ())]
+    if len(texts) not in (2, len(names)) or {*names} & {*others}:
         return None
-    src, tgt = SIDES[command.name]
-    return join(["translate", command.name, *first, src, texts[0], tgt, texts[1], *others])
+    given = zip(names[: len(texts)], texts, strict=True)
+    return join(["translate", command.name, *first, *chain.from_iterable(given), *others])
 
 
 def _habits(error: Any, arguments: Sequence[str]) -> list[tuple[str, str | None]]:

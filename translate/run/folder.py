@@ -82,7 +82,9 @@ class Run:
         """Raise UserError if the path exists, unless it is a folder that contains only unfinished files and a lock."""
         unused = {self.path / LOCK, *self.path.glob(PARTIAL)}
         if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - unused):
-            raise UserError(f"{self.path}: already exists; add --resume to resume this run, or choose another --out")
+            what = "already exists" if self.config_path.is_file() else "already exists, and is not a run"
+            resume = "add --resume to resume this run, or " * self.config_path.is_file()
+            raise UserError(f"{self.path}: {what}; {resume}choose another --out")
 
     @classmethod
     def open(cls, path: Path) -> Run:

@@ -24,6 +24,7 @@ def pick_device(name: str) -> torch.device:
     if name not in ("auto", *names):
         index = name.removeprefix("cuda:")
         one = f", with CUDA_VISIBLE_DEVICES={index} for one of several GPUs" if index.isdecimal() else ""
+        one = " (a GPU is called cuda)" if name == "gpu" else one
         raise UserError(f"--device {name}: not available to PyTorch; choose one of auto, {', '.join(names)}{one}")
     name = names[0] if name == "auto" else name
     if name == "mps" and is_launched() and launched_number("WORLD_SIZE") > 1:
