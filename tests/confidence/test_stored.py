@@ -54,7 +54,7 @@ def decoded(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[list[d
 
 def test_the_end_of_training_logs_the_fit_or_why_there_is_none(tiny_run: Path, calibrated: Path) -> None:
     log = (tiny_run / "train.log").read_text(encoding="utf-8")
-    assert log.count("no confidence.json: 5 translated validation pairs are too few (30 are needed)") == 1
+    assert log.count("no confidence.json: 3 translated validation pairs are too few (30 are needed)") == 1
     assert not (tiny_run / "confidence.json").exists()
     log = (calibrated / "train.log").read_text(encoding="utf-8")
     assert "calibration error" in log
