@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -25,12 +26,22 @@ def zipped() -> bytes:
     return stream.getvalue()
 
 
+def tarred() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        about = tarfile.TarInfo("corpus.en")
+        about.size = len(TEXT.encode())
+        archive.addfile(about, io.BytesIO(TEXT.encode()))
+    return stream.getvalue()
+
+
 FILES = {
     "is compressed with gzip": gzip.compress(TEXT.encode()),
     "is compressed with bzip2": bz2.compress(TEXT.encode()),
     "is compressed with xz": lzma.compress(TEXT.encode()),
     "is compressed with zstd": b"\x28\xb5\x2f\xfd\x04\x00",
     "is a ZIP archive": zipped(),
+    "is a tar archive": tarred(),
     "is a PDF document": b"%PDF-1.7\n",
     "is UTF-32; convert it with: iconv -f UTF-32 ": TEXT.encode("utf-32"),
     "is UTF-16LE without a byte-order mark": TEXT.encode("utf-16-le"),

@@ -13,6 +13,7 @@ SIGNATURES = {
     b"\xfd7zXZ\x00": "is compressed with xz; give it a name that ends in .xz",
     rb"\x28\xb5\x2f\xfd": "is compressed with zstd; give it a name that ends in .zst",
     b"7z\xbc\xaf\x27\x1c": "is a 7-Zip archive; extract the text from it",
+    rb"(?s).{257}ustar": "is a tar archive; extract the text from it",
     b"PK\x03\x04": "is a ZIP archive or an office document; extract the text, or, if it is an archive of "
     "OPUS, give it a name that ends in .zip",
     b"\xd0\xcf\x11\xe0": "is an office document; save it as UTF-8 plain text",
