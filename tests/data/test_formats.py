@@ -17,7 +17,7 @@ from tests.helpers.runs import changed, train_into
 from translate import cli
 from translate.config.files import BOTH_SIDES, PACKED
 from translate.config.settings import Config, DataSettings
-from translate.config.toml import load_config
+from translate.config.toml import load_config, to_toml
 from translate.data.parallel_text import Pair, ParallelText, fingerprint, text_of
 from translate.data.readers import lines
 from translate.data.readers import packings as packing_reader
@@ -424,3 +424,15 @@ def test_python_takes_lists_of_files_and_files_with_both_sides(tmp_path: Path, m
     assert data.train_src == (str(tmp_path / "a.tmx"), str(Path("b.tsv").resolve()))
     with pytest.raises(TypeError, match="src should be a path, not int"):
         translate.train(src=["a.tmx", 3], out=tmp_path / "run")
+
+
+def test_lists_of_files_and_names_of_columns_are_kept_in_settings(tmp_path: Path) -> None:
+    files = 'train_src = ["a.en", "../b.en"]\ntrain_tgt = ["a.fr", "b.fr"]\nvalid_src = ["v.tmx"]\n'
+    path = written(tmp_path, "c.toml", f'[data]\n{files}src_column = "en"\ntgt_column = 3\n')
+    config = load_config(path)
+    assert config.data.train_src == (str(tmp_path / "a.en"), str(tmp_path.parent / "b.en"))
+    assert config.data.valid_src == config.data.valid_tgt == str(tmp_path / "v.tmx")
+    assert load_config(written(tmp_path, "again.toml", to_toml(config))) == config
+    path.write_text('[data]\ntrain_src = ["a.en", "b.en"]\ntrain_tgt = "a.fr"\n', "utf-8")
+    with pytest.raises(UserError, match=r"c\.toml: \[data\] train_src has 2 files but train_tgt has 1; file n of one"):
+        load_config(path)
