@@ -156,12 +156,9 @@ class CapturedStep:
         """Add the gradients and losses of a static batch to those of the step."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
             losses = self._loss(batch, rdrop)
-        translation, loss = losses.translation, losses.translation
-        alignment = torch.zeros_like(translation) if losses.alignment is None else losses.alignment
-        if losses.alignment is not None:
-            loss = translation + self._settings.alignment_weight * alignment
-        (loss * self._scale).backward()
-        self._losses.add_(torch.stack([translation.detach(), alignment.detach()]) * self._scale)
+        (losses.combined(self._settings.alignment_weight) * self._scale).backward()
+        both = [torch.zeros_like(losses.translation) if each is None else each.detach() for each in losses]
+        self._losses.add_(torch.stack(both) * self._scale)
 
     def _update(self) -> None:
         """Update the weights and their average unless a loss or the gradient is not finite. Clear the gradients."""

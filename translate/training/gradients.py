@@ -126,10 +126,9 @@ class Gradients:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             losses = self._loss(share.batch, rdrop)
         # Divide by the number of pieces in the step, so that each piece has the same weight however the step is split.
-        translation = losses.translation * share.weight / num_tokens
-        alignment = None if losses.alignment is None else losses.alignment * share.weight / num_tokens
-        loss = translation if alignment is None else translation + self._settings.alignment_weight * alignment
+        losses = losses.map(lambda each: each * share.weight / num_tokens)
+        loss = losses.combined(self._settings.alignment_weight)
         # Multiply by the number of processes, because their gradients are averaged instead of added. A loss that is not
         # finite gives NaN when multiplied by 0, which makes the gradients of all processes NaN after the exchange.
         loss = loss * (self._world.size + 0 * loss.detach())
-        return loss, Losses(translation.detach(), None if alignment is None else alignment.detach())
+        return loss, losses.map(Tensor.detach)

@@ -39,6 +39,14 @@ class Losses(NamedTuple):
     translation: Tensor  # with R-Drop, this includes the divergence of the two passes
     alignment: Tensor | None = None  # None if no head is guided
 
+    def combined(self, alignment_weight: float) -> Tensor:
+        """Return the loss to minimize."""
+        return self.translation if self.alignment is None else self.translation + alignment_weight * self.alignment
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Losses:
+        """Apply a function to each loss."""
+        return Losses(function(self.translation), None if self.alignment is None else function(self.alignment))
+
 
 def total(losses: Sequence[Losses]) -> Losses:
     """Add up the losses of several batches, of which either all or none have an alignment loss."""
