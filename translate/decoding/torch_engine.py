@@ -182,7 +182,8 @@ class TorchEngine:
         src, src_mask = (each.to(self.device) for each in pad([sentence.src for sentence in sentences]))
         with torch.inference_mode():
             rules = LogitRules.of(sentences, settings, self._eos_id, self.device)
-            decoders = tuple(model.encode(src, src_mask) for model in self.models)
+            num_hypotheses = num_best if settings.sample else settings.beam_size
+            decoders = tuple(model.start_search(src, src_mask, num_hypotheses) for model in self.models)
             uncovered = torch.zeros(src.shape, device=self.device).masked_fill(~src_mask, math.inf)
             coverage = uncovered[:, None] if settings.coverage_penalty else None
             state = _State(decoders, coverage, settings.coverage_penalty)

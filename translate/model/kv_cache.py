@@ -13,17 +13,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+MIN_COLUMNS = 16  # PyTorch's softmax on a CPU handles 16 columns at once, and fewer one by one
 SPARE_STEPS = 6  # number of steps for which the cache has free slots after reallocation
 
 
 class KeyValue(NamedTuple):
-    """Keys and values, each (B, H, S, D/H), stored in memory as (B, S, H, D/H)."""
+    """Keys and values, each (B, H, S, D/H), stored in memory as (B, S, H, D/H) unless they are by head."""
 
     keys: Tensor
     values: Tensor
 
+    @property
+    def is_by_head(self) -> bool:
+        """Whether the pieces of a head follow each other in memory."""
+        return self.keys.stride(2) == self.keys.size(3)
+
+    def by_head(self) -> KeyValue:
+        """Return the keys and values stored in memory as (B, H, S, D/H)."""
+        return KeyValue(*(each.contiguous() for each in self))
+
+    def padded(self, num_columns: int) -> KeyValue:
+        """Return the keys and values followed by zeros, (B, H, S + num_columns, D/H)."""
+        return KeyValue(*(F.pad(each.transpose(1, 2), (0, 0, 0, 0, 0, num_columns)).transpose(1, 2) for each in self))
+
     def select(self, sentences: Tensor) -> KeyValue:
         """Return the keys and values of the selected sentences, in the given order."""
+        if self.is_by_head:
+            return KeyValue(*(each.index_select(0, sentences) for each in self))
         return KeyValue(*(each.transpose(1, 2).index_select(0, sentences).transpose(1, 2) for each in self))
 
     def then(self, new: KeyValue) -> KeyValue:

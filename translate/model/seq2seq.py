@@ -69,6 +69,10 @@ class Seq2Seq(nn.Module, ABC):
     def encode(self, src: Tensor, src_mask: Tensor) -> DecoderState:
         """Encode pieces (B, S) with mask (B, S) and return the initial state, with one hypothesis per sentence."""
 
+    def start_search(self, src: Tensor, src_mask: Tensor, num_hypotheses: int) -> DecoderState:
+        """Encode like `encode`, for `step` alone. num_hypotheses: the number per sentence after the first step."""
+        return self.encode(src, src_mask)
+
     @abstractmethod
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Return (B, K, D) features for the next pieces, and the next state. pieces: last piece per hypothesis, (B, K).

@@ -32,6 +32,7 @@ from translate.model.layers import (
 )
 from translate.model.padded_keys import padded_keys
 from translate.model.seq2seq import AttentionModule, DecoderState, Seq2Seq
+from translate.model.single_cache import attend_once
 from translate.model.transformer_state import TransformerState
 
 KEPT_WIDTHS = 12  # vectors of width d_model that a layer keeps per piece for the backward pass, at least
@@ -76,6 +77,8 @@ class Attention(AttentionModule):
             # On a CPU, the queries are float32: there, the kernel's backward pass is ten times slower in bfloat16.
             if on_cpu and drops:  # the kernel's dropout does not draw from the generator of this thread
                 heads = self.dropout(self.weights(query, kv, mask)) @ kv.values
+            elif on_cpu and query.size(2) == 1 and kv.is_by_head:
+                heads = attend_once(query, kv, mask)
             else:
                 dropout = self.dropout.threshold / 256 if drops else 0.0
                 if on_cpu:
@@ -189,13 +192,13 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        tgt_mask: Tensor,
+        tgt_mask: Tensor | None,
         source: KeyValue,
         src_mask: Tensor,
         append: Append = _only,
         rotary: RotaryEmbedding | None = None,
     ) -> Tensor:
-        """Apply the layer: (B, T, D), (B, 1, T, T) or (T, T), source, (B, 1, 1, S) -> (B, T, D).
+        """Apply the layer: (B, T, D), (B, 1, T, T) or (T, T) or None, source, (B, 1, 1, S) -> (B, T, D).
 
         append: function that appends the keys and values to those of M - T earlier pieces; `tgt_mask` is then
         (B, 1, T, M). rotary: rotary embedding of the T positions.
@@ -266,11 +269,16 @@ class Transformer(Seq2Seq):
         memory = self.encoder_norm(x)
         return TransformerState.start(src_mask, project_memory(memory, self.attention["cross"]))
 
+    def start_search(self, src: Tensor, src_mask: Tensor, num_hypotheses: int) -> TransformerState:
+        """See Seq2Seq."""
+        state = self.encode(src, src_mask)
+        return state.prepared(num_hypotheses) if src.device.type == "cpu" else state
+
     def step(self, pieces: Tensor, state: DecoderState) -> tuple[Tensor, TransformerState]:
         """See Seq2Seq. The layers treat the K hypotheses of a sentence as K queries, kept separate by the mask."""
         assert isinstance(state, TransformerState)
         cache = state.target.next()
-        tgt_mask = as_bias(cache.mask)
+        tgt_mask = None if cache.mask is None else as_bias(cache.mask)
         x, rotary = self.embed(self.tgt_embedding, pieces, state.position())
         for number, (layer, source) in enumerate(zip(self.decoder_layers, state.source, strict=True)):
             x = layer(x, tgt_mask, source, state.src_mask, partial(cache.append, number), rotary)
