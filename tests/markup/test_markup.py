@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from translate.markup.items import MarkedLine, take_out
 from translate.markup.nouns import all_translated
 from translate.markup.patterns import tokens
+from translate.markup.placing import place
 from translate.markup.restoring import restored
 from translate.markup.stand_ins import StandIn, find_stand_ins
 from translate.markup.units import Linked, pieces_of_units, units_of
@@ -74,6 +75,22 @@ def test_pairs_stay_nested_and_keep_what_they_surround(
     again = marked(restored(line, translation, with_links(line, translation, links)).text)
     pairs = Counter((item.raw, line.items[item.partner].raw) for item in numbered)
     assert Counter((item.raw, again.items[item.partner].raw) for item in again.items if item.partner >= 0) >= pairs
+
+
+@given(st.integers(1, 8), st.lists(st.integers(0, 7), min_size=8, max_size=8), st.permutations(range(8)))
+def test_crowded_pairs_stay_in_order_of_the_gaps(num_target: int, links: list[int], order: list[int]) -> None:
+    """Many pairs want the same few words; those without stay outside of others."""
+    text = " ".join(f"<b>w{n}</b>" for n in range(8))
+    line = marked(text)
+    translation = " ".join("xyz" for _ in range(num_target))
+    linked = [(i, j) for i, j in zip(order, links, strict=True) if j < num_target]
+    placed = place(line.items, with_links(line, translation, linked)).elements
+    assert sorted(index for _, index in placed) == list(range(16))
+    assert [gap for gap, _ in placed] == sorted(gap for gap, _ in placed)
+    depth = 0
+    for _, index in placed:
+        depth += 1 if index % 2 == 0 else -1
+        assert 0 <= depth <= 1
 
 
 @given(LINES)

@@ -101,12 +101,19 @@ class _Placer:
         pairs = [child for child in node.children if child.end > child.first]
         self._taken[node.low : node.high] = False
         wanted = [(self._wanted(child, node), child) for child in pairs]
-        spans = list[tuple[int, int]]()
+        spans, remaining = list[tuple[int, int]](), list[Node]()
         for span, child in sorted(wanted, key=lambda each: -each[0].gain):
             if span.gain and self._taken[span.low : span.high].any():
                 span = self._table.span(child.first, child.end, (node.low, node.high), self._taken)
+            child.low, child.high, _ = span
             child.is_unsafe = child.is_cut or not span.gain
-            child.low, child.high = span[:2] if span.gain else self._by_order(child, node, spans)
+            if span.gain:
+                self._taken[child.low : child.high] = True
+                insort(spans, (child.low, child.high))
+            else:
+                remaining.append(child)
+        for child in sorted(remaining, key=lambda child: child.opening):
+            child.low, child.high = self._by_order(child, node, spans)
             self._taken[child.low : child.high] = True
             insort(spans, (child.low, child.high))
         for child in node.children:
@@ -132,10 +139,10 @@ class _Placer:
         """Return a span at the same share of the line as in the source, without units if those there are taken."""
         scale = (node.high - node.low) / max(1, node.end - node.first)
         low, high = (node.low + round((each - node.first) * scale) for each in (child.first, child.end))
-        if not self._taken[low:high].any():
-            return low, high
         gap = _outside(low, spans)
-        return gap, gap
+        next_span = bisect_left(spans, (low, -1))
+        is_free = gap == low and (next_span == len(spans) or spans[next_span][0] >= high)
+        return (low, high) if is_free else (gap, gap)
 
     def _gap(self, child: Node, node: Node) -> tuple[int, bool]:
         """Return the gap of a point, and whether it is safe."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import pairwise
 
 from translate.markup.items import Item, MarkedLine
 from translate.markup.units import Unit
@@ -23,7 +22,9 @@ def written(
     units: of the translation. elements: the gap and the index of each item; see `place`. nouns: what to write in
     place of units. escape: applied to the translation itself.
     """
-    at_gaps = {gap: [index for _, index in found] for gap, found in groupby(elements, itemgetter(0))}
+    at_gaps: dict[int, list[int]] = {}
+    for gap, index in elements:
+        at_gaps.setdefault(gap, []).append(index)
     spacing = _Spacing(line, units)
     result, end = list[str](), 0
     for gap in range(len(units) + 1):
