@@ -95,20 +95,16 @@ def test_ctranslate2_translates_and_our_engine_aligns(tiny_run: Path, keeping: L
 def test_of_the_translations_with_stand_ins_one_that_has_their_translation_is_kept(
     translator: LineTranslator, tiny_run: Path
 ) -> None:
-    (plain,) = translator.translate(["I love apples."])
-    word = next(word for word in re.findall(r"\w+", plain) if plain.count(word) == 1)
-    for stand_ins, source in (
-        ([StandIn("water", "xyzzy"), StandIn("apples", word)], "I love apples."),
-        ([StandIn("water", "xyzzy")], "I love."),
-    ):
+    bare, full = translator.translations(["I love.", "I love apples."])
+    word = next(word for word in re.findall(r"\w+", full.text) if full.text.count(word) == 1)
+    best = max((bare, full), key=lambda each: each.translations[0].score)
+    for translation, expected in (word, best), ("xyzzy", bare):
         keeper = MarkupKeeper(lambda: Linker(translator, tiny_run))
-        keeper._stand_ins = stand_ins
+        keeper._stand_ins = [StandIn("apples", translation)]
         (found,) = translator.with_rewriter(keeper).translations(["I love {x}."])
         assert found.plain is not None
-        assert found.plain.source == source
+        assert found.plain.source == expected.source
         assert found.text.count("{x}") == 1
-        if stand_ins[1:]:
-            assert found.text == plain.replace(word, "{x}")
 
 
 def test_python_keeps_markup(tiny_run: Path) -> None:

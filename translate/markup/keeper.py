@@ -61,8 +61,8 @@ def keep_markup(
 class MarkupKeeper:
     """Translates lines without their markup and puts it back; see `LineTranslator.with_rewriter`.
 
-    A line with nouns, such as `{name}`, is translated with each choice of stand-ins for them. Of the translations that
-    have those of the stand-ins once, that with the highest score is kept; without any, the nouns are left out.
+    A line with nouns, such as `{name}`, is translated with each choice of stand-ins for them, and without any. Of the
+    translations that have those of their stand-ins once, that with the highest score is kept.
     """
 
     def __init__(
@@ -89,9 +89,7 @@ class MarkupKeeper:
         versions = {number: self._versions(line) for number, line in window}
         best = dict[int, tuple[MarkedLine, Translation]]()
         for rank in range(max(map(len, versions.values()), default=0)):
-            # The last version, which has no stand-ins, is for lines that have no translation yet.
             those = {number: each[rank] for number, each in versions.items() if rank < len(each)}
-            those = {number: line for number, line in those.items() if line.has_stand_ins or number not in best}
             for translation in translate([(number, line.text) for number, line in those.items()]) if those else ():
                 line, known = those[translation.id], best.get(translation.id)
                 if all_translated(line, translation.text) and (not known or _score(translation) > _score(known[1])):
