@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.markup.test_markup import squeezed
 from translate import cli
+from translate.alignment.methods import MapChoice
 from translate.api import load_translator
 from translate.api.translator import Translator
 from translate.decoding.line_translator import LineTranslator
@@ -105,6 +107,17 @@ def test_of_the_translations_with_stand_ins_one_that_has_their_translation_is_ke
         assert found.plain is not None
         assert found.plain.source == expected.source
         assert found.text.count("{x}") == 1
+
+
+def test_the_guided_head_aligns_unless_a_setting_is_stored(
+    translator: LineTranslator, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("checkpoints", "corpus", "snapshots"))
+    assert Linker(translator, run).choice == MapChoice()
+    config = run / "config.toml"
+    config.write_text(config.read_text("utf-8").replace('train_align = ""', 'train_align = "links"'), "utf-8")
+    assert Linker(translator, run).choice == MapChoice(1, 0)
 
 
 def test_python_keeps_markup(tiny_run: Path) -> None:

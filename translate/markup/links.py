@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.alignment.aligner import Pairing
-from translate.alignment.methods import Links, align, merged_maps
+from translate.alignment.methods import Links, MapChoice, align, merged_maps
+from translate.alignment.settings import AlignmentConfig
 from translate.alignment.sources import RunLines
 from translate.alignment.stored import best_setting
 from translate.attention.extract import attention_maps
@@ -22,8 +23,11 @@ from translate.decoding.engine import Pieces
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import Candidate, Translation
 from translate.markup.units import Linked, Unit, pieces_of_units, units_of
+from translate.run.folder import Run
+from translate.run.guided_head import guided_head
 
 PAIRS_TOGETHER = 64
+GUIDED_THRESHOLD = 0.2  # weight of a link in a guided head; see docs/alignment.md, where it has the lowest error rate
 
 
 class _Part(NamedTuple):
@@ -40,11 +44,17 @@ class Linker:
     """Aligns translations with a run's model and its alignment setting."""
 
     def __init__(self, translator: LineTranslator, run: Path) -> None:
-        """translator: of the run, with the torch engine. Raises UserError if the run's model has no cross-attention."""
+        """Use the run's stored setting, else its guided head, else the default setting.
+
+        translator: of the run, with the torch engine. Raises UserError if the run's model has no cross-attention.
+        """
         lines = RunLines(run, translator, ())
         self._translator = translator
-        self._choice, self._config = best_setting(lines)
-        Pairing(lines).check(self._choice)
+        self.choice, self._config = best_setting(lines)
+        if lines.alignment is None and (head := guided_head(Run.open(run).load_config())):
+            self.choice = MapChoice(head.layer, head.head)
+            self._config = AlignmentConfig("threshold", threshold=GUIDED_THRESHOLD)
+        Pairing(lines).check(self.choice)
 
     def linked(self, pairs: Sequence[tuple[Translation, Candidate]]) -> list[Linked]:
         """Align each translation's source, a line without items, with a candidate."""
@@ -52,14 +62,14 @@ class Linker:
         results = [Linked(source, target, []) for source, target in texts]
         parts = [part for n, pair in enumerate(pairs) for part in self._parts(n, *pair, results[n])]
         parts.sort(key=lambda part: max(map(len, part.ids)))  # little padding
-        layers = None if self._choice.layer is None else (self._choice.layer,)
+        layers = None if self.choice.layer is None else (self.choice.layer,)
         for start in range(0, len(parts), PAIRS_TOGETHER):
             group = parts[start : start + PAIRS_TOGETHER]
             maps = attention_maps(
                 self._translator, [part.ids for part in group], AttentionSelection(("cross",), layers)
             )
             for part, each in zip(group, maps, strict=True):
-                weights = merged_maps(each, *part.spans, [self._choice], self._config.is_shifted)
+                weights = merged_maps(each, *part.spans, [self.choice], self._config.is_shifted)
                 (links,) = align(weights, self._config.method, self._config.threshold)
                 first_source, first_target = part.units
                 found = np.argwhere(_completed(links, weights[0], *part.is_word)).tolist()

@@ -15,9 +15,9 @@ import torch
 from translate.config.files import has_both_sides, names_of
 from translate.config.settings import Config, DataSettings
 from translate.data.encoded_corpus import EncodedCorpus
-from translate.model.attention_kinds import Head
 from translate.model.seq2seq import Seq2Seq
 from translate.report.progress import announced
+from translate.run.guided_head import guided_head
 from translate.run.model import build_model, check_fits
 from translate.run.weights import ModelIdentity
 from translate.system.cuda_graphs import Capture, CudaGraphs, summary
@@ -186,18 +186,6 @@ class Trainer:
                     times.append(time.perf_counter() - started)
         self.optimizer.zero_grad()
         return "bfloat16" if min(seconds["bfloat16"]) < WORTHWHILE * min(seconds["float32"]) else "float32"
-
-
-def guided_head(config: Config) -> Head | None:
-    """Return the head whose attention is guided by alignments, or None if no head is guided."""
-    settings = config.train
-    if not (config.data.train_align and settings.alignment_weight):
-        return None
-    layer, num_layers = settings.alignment_layer, config.model.cross_shape.num_layers
-    if layer < 0:
-        # Use the penultimate layer (Garg et al. 2019), but not layer 0, whose queries have not yet seen the source.
-        layer = num_layers - 2 if num_layers > 2 else num_layers - 1
-    return Head("cross", layer, settings.alignment_head)
 
 
 def _is_worth_compiling(config: Config) -> bool:
