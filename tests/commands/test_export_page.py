@@ -248,7 +248,7 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
     ("RUN", "out", "--format", "huggingface", "--title", "x"): "--title: supported only by --format page; leave it out",
     ("RUN", "out", "--format", "onnx", "--no-examples"): "--no-examples: supported only by --format page",
     ("RUN", "out", "--format", "huggingface", "--precision", "int8"): "--precision int8: supported only by --format "
-    "page and ctranslate2",
+    "page, ctranslate2 and argos",
     ("RUN", "page.html", *PAGE, "--precision", "int4"): "--precision int4: should be float32, float16 or int8",
     ("RUN", "page.html", *PAGE, "--precision", "bfloat16"): "--precision bfloat16: should be float32, float16 or int8",
     ("RUN", "page.html", *PAGE, "--maps-only", "--precision", "int8", "--no-examples"): "without a model; leave out "
@@ -256,7 +256,7 @@ MISTAKES = {  # arguments, in which RUN and OTHER are runs -> what is said
     ("bare", "page.html", *PAGE, "--maps-only"): "bare: its validation text is gone, so it has no examples; leave "
     "out --maps-only",
     ("BLIND", "page.html", *PAGE, "--maps-only"): "BLIND: the model has no attention; leave out --maps-only",
-    ("RUN", "page.html", "--format", "html"): "--format html: should be page, ctranslate2, huggingface or onnx",
+    ("RUN", "page.html", "--format", "html"): "--format html: should be page, ctranslate2, huggingface, onnx or argos",
 }
 
 

@@ -34,13 +34,14 @@ OTHER_PROGRAMS = {
     "curl": "needs a server; tests/serve/test_server.py runs them",
     **dict.fromkeys(("pip", "pipx"), "would install; test_extras_are_named_exactly has the names"),
     **dict.fromkeys(("cat", "grep", "tail", "gunzip", "sed", "head", "diff", "zcat"), "a tool of the system"),
+    **dict.fromkeys(("argospm", "argos-translate"), "another program; tests/export/test_argos.py calls it"),
     **dict.fromkeys(("sacrebleu", "sacremoses"), "another program, which results.md compares with"),
 }
 PARSED_ONLY = {
     "serve": "runs until it is stopped; tests/serve starts it, and runs the requests of the guide",
     "train": "trains for minutes; its settings are checked, and tests/training trains",
     **dict.fromkeys(("huggingface", "onnx"), "tests/export writes and loads each format"),
-    "ctranslate2": "tests/ctranslate2 writes and loads it",
+    **dict.fromkeys(("ctranslate2", "argos"), "tests/ctranslate2 and tests/export write and load them"),
     "--engine": "tests/ctranslate2/test_engine.py translates with it",
     "--calibrate": "needs thirty lines; tests/confidence/test_stored.py fits the confidence",
     "--device": "there may be no such device",

@@ -136,11 +136,12 @@ def test_generate_matches_our_output(
     lines = (corpus / "valid.en").read_text(encoding="utf-8").splitlines()
     batch = tokenizer(lines, padding=True, truncation=True, return_tensors="pt")
     for beam_size in 1, 5:
-        settings = translator.settings.model_copy(update={"beam_size": beam_size, "max_length": 60})
+        limit = {} if positions == "rotary" else {"max_length": 60}  # which other models of Transformers lack
+        settings = translator.settings.model_copy(update={"beam_size": beam_size, **limit})
         ours = list(translator.translations(lines, settings))
         theirs = model.generate(**batch, num_beams=beam_size, max_new_tokens=60).tolist()
         ended = {i: row[1 : row.index(eos_id) + 1] for i, row in enumerate(theirs) if eos_id in row[1:]}
-        assert len(ended) > len(lines) / 3  # at their limit of pieces nothing is ended
+        assert len(ended) == len(lines) if positions == "rotary" else len(ended) > len(lines) / 3
         assert ended == {i: ours[i].parts[0][1] for i in ended}
         assert len({translation.text for translation in ours}) > 5
 
@@ -214,7 +215,7 @@ def test_the_command_writes_the_requested_format(
         (
             ["--format", "onnx", "--precision", "int8"],
             2,
-            "--precision int8: supported only by --format page and ctranslate2",
+            "--precision int8: supported only by --format page, ctranslate2 and argos",
         ),
     ):
         assert cli._run(["export", str(tiny_run), str(tmp_path / "model"), *arguments]) == status

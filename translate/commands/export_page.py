@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from os import environ
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from time import gmtime, localtime, strftime
 from typing import NamedTuple
 
@@ -17,9 +17,9 @@ import numpy as np
 from translate.attention.extract import engine_of
 from translate.attention.maps import MAX_PIECES
 from translate.confidence.stored import described_for_page
-from translate.config.files import names_of
 from translate.data.encoded_corpus import open_corpus
 from translate.errors import UserError
+from translate.export.model_card import training_texts
 from translate.export.packed_model import PackedPrecision, packed_model
 from translate.report.page.frame import InitialView
 from translate.report.page.model_page import PageAbout, TrainedOn, model_page
@@ -134,15 +134,12 @@ def _packed(run: ServedRun, precision: PackedPrecision) -> bytes:
 def _trained_on(run: ServedRun) -> TrainedOn:
     """Describe the training text and the last day of training, as far as the folder knows them. No path is revealed."""
     folder, data = Run(run.folder), run.config.data
-    texts = [
-        PureWindowsPath(name).name for side in (data.train_src, data.train_tgt) for name in names_of(side) if name
-    ]  # of / and of \
     corpus, dates = None, [""]
     with suppress(UserError, OSError):
         corpus = open_corpus(folder.corpus_path / "train", run.live.vocabs)
     with suppress(UserError, OSError):
         dates += filter(_is_date, DATED.findall(read_regular(folder.log_path).decode(errors="replace")))
-    return TrainedOn(len(corpus) if corpus else None, tuple(dict.fromkeys(texts)), dates[-1])
+    return TrainedOn(len(corpus) if corpus else None, tuple(training_texts(data)), dates[-1])
 
 
 def _is_date(text: str) -> bool:

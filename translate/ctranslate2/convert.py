@@ -6,7 +6,7 @@ Shapes: D model width, N positions. Weight matrices are (outputs, inputs) in bot
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,22 @@ from translate.run.architecture import require_transformer
 from translate.run.folder import Run
 from translate.run.weights import read_model_weights
 from translate.system.checked_json import write_record
-from translate.system.files import atomic_folder
+from translate.system.files import atomic_folder, folder_size, write_text
 
 LAYER_NORM_EPSILON = 1e-5  # the default in PyTorch
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> None:
+def export_ctranslate2(
+    run: Run, folder: Path, precision: str = "float32", readme: Callable[[int], str] | None = None
+) -> None:
     """Write the run as a CTranslate2 model: model.bin, config.json, vocabularies and sentencepiece models.
 
     The folder appears only when it is complete, and may replace only an earlier export. CTranslate2 appends `</s>` to
-    each source itself. precision: weight precision, float32, float16 or int8. Raises UserError if the run has no
-    weights yet or is not a Transformer, `folder` contains other files, or the ctranslate2 package is missing.
+    each source itself. precision: weight precision, float32, float16 or int8. readme: returns the text of README.md for
+    the number of bytes of the other files. Raises UserError if the run has no weights yet or is not a Transformer,
+    `folder` contains other files, or the ctranslate2 package is missing.
     """
     if precision not in PRECISIONS:
         raise UserError(f"--precision {precision}: not supported by CTranslate2; choose one of {', '.join(PRECISIONS)}")
@@ -52,6 +55,8 @@ def export_ctranslate2(run: Run, folder: Path, precision: str = "float32") -> No
         spec.save(str(partial))
         for name, vocab in ({"vocab.model": vocabs.src} if vocabs.joint else separate).items():
             (partial / name).write_bytes(vocab.proto)
+        if readme:
+            write_text(partial / "README.md", readme(folder_size(partial)))
         origin = Origin(settings_digest(config, vocabs), weights.digest, files_digest(partial))
         write_record(partial / RECORD, origin._asdict(), FORMAT)
 

@@ -32,12 +32,14 @@ from translate.data.vocab import Vocab, VocabPair
 from translate.decoding.engine import Sentence, length_limit
 from translate.errors import UserError
 from translate.export.huggingface_rotary import MODULE, modeling_file, rotary_config, rotary_weights
+from translate.export.model_card import Languages, model_card
+from translate.export.usage import huggingface_use
 from translate.model.layers import sinusoidal_positions
 from translate.model.transformer import Transformer
 from translate.run.architecture import require_transformer
 from translate.run.folder import Run
 from translate.run.model import load_model
-from translate.system.files import atomic_folder, write_bytes, write_text
+from translate.system.files import atomic_folder, folder_size, resolved, write_bytes, write_text
 
 NEVER = -1e4  # a logit that half precision can represent and that yields a probability of 0
 MAX_POSITIONS = 100_000  # at width 1024, these take 400 MB
@@ -61,11 +63,11 @@ RENAMED = {
 }
 
 
-def export_huggingface(run: Run, folder: Path) -> None:
+def export_huggingface(run: Run, folder: Path, languages: Languages | None = None) -> None:
     """Write the run's weights, vocabularies and decode settings to `folder`, which appears only when complete.
 
-    Raises UserError if the run has no weights yet, is not a Transformer, or has too many positions to store, or if
-    `folder` is not empty.
+    languages: for README.md; None for those of the run. Raises UserError if the run has no weights yet, is not a
+    Transformer, or has too many positions to store, or if `folder` is not empty.
     """
     config, vocabs = run.load_config(), run.load_vocabs()
     require_transformer(run, config, "Hugging Face export", "export to onnx instead")
@@ -86,6 +88,9 @@ def export_huggingface(run: Run, folder: Path) -> None:
         _write_json(partial / "config.json", _model_config(config, vocabs))
         _write_json(partial / "generation_config.json", _generation_config(config, vocabs))
         _write_tokenizer(partial, config, vocabs)
+        use = huggingface_use(resolved(folder).name, has_code=not is_native)
+        known = languages or Languages(*config.data.languages)
+        write_text(partial / "README.md", model_card(run, known, use, folder_size(partial)))
 
 
 def _layers(model: Transformer) -> dict[str, Tensor]:
@@ -130,7 +135,7 @@ def _tables(model: Transformer, config: Config, vocabs: VocabPair) -> dict[str, 
 def _model_config(config: Config, vocabs: VocabPair) -> dict[str, Any]:
     shared = {"dtype": "float32", "is_encoder_decoder": True} | _special_ids(vocabs)
     if config.model.positions == "rotary":
-        return rotary_config(config.model, vocabs, _pad_id(vocabs) + 1) | shared
+        return rotary_config(config, vocabs, _pad_id(vocabs) + 1) | shared
     return _native_config(config, vocabs) | shared
 
 

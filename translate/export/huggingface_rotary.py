@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from translate.config.model_settings import ModelSettings
+from translate.config.settings import Config
 from translate.data.vocab import VocabPair
+from translate.decoding.engine import Sentence, length_limit
 from translate.model.transformer import Transformer
 
 MODULE = "modeling_rotary"
@@ -23,8 +24,10 @@ def modeling_file() -> bytes:
     return files("translate.export").joinpath(f"{MODULE}.py").read_bytes()
 
 
-def rotary_config(settings: ModelSettings, vocabs: VocabPair, num_ids: int) -> dict[str, Any]:
+def rotary_config(config: Config, vocabs: VocabPair, num_ids: int) -> dict[str, Any]:
     """Return the shape of the model, and the classes that load it. num_ids: number of ids, including padding."""
+    settings, decode = config.model, config.decode
+    extra_length = length_limit(Sentence([vocabs.src.eos_id]), decode)  # the limit for an empty line
     classes = {"AutoConfig": "RotaryConfig", "AutoModelForSeq2SeqLM": "RotaryTransformer"}
     return (
         {"model_type": "rotary_transformer", "architectures": ["RotaryTransformer"]}
@@ -35,6 +38,7 @@ def rotary_config(settings: ModelSettings, vocabs: VocabPair, num_ids: int) -> d
         | {"num_encoder_layers": settings.num_encoder_layers, "num_hidden_layers": settings.num_decoder_layers}
         | {"dropout": settings.dropout, "attention_dropout": settings.attention_dropout}
         | {"is_pre_norm": settings.norm == "pre", "has_tied_output": settings.tie_embeddings}
+        | {"length_ratio": 0.0 if decode.max_length else decode.max_length_ratio, "extra_length": extra_length}
         | {"has_shared_embeddings": vocabs.joint and settings.tie_embeddings}
     )
 

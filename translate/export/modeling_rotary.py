@@ -12,20 +12,23 @@ heads, V ids. Masks are True where attention is allowed. `maps` is a list that r
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import EncoderDecoderCache, GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers.generation import LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 NEVER = -1e4  # the logit of padding: half precision can represent it, and its probability is 0
 Rotation = tuple[Tensor, Tensor]  # cosines and sines of the angles of T positions, each (T, D/2H)
 KeyValue = tuple[Tensor, Tensor]  # keys and values, each (B, H, S, D/H)
+Cache: TypeAlias = EncoderDecoderCache | None
 Maps = list[Tensor] | None
-BothMaps = tuple[Maps, Maps]  # of the decoder's self-attention and of cross-attention
+Both = tuple[Maps, Maps]  # of the decoder's self-attention and of cross-attention
 Source = tuple[Tensor, Tensor | None]  # encoder output (B, S, D), and its mask (B, 1, 1, S)
 
 
@@ -33,7 +36,6 @@ class RotaryConfig(PretrainedConfig):
     """Shape of the model."""
 
     model_type = "rotary_transformer"
-    keys_to_ignore_at_inference = ("past_key_values",)
 
     vocab_size: int = 8001  # of all ids; those after the pieces of both sides are padding
     num_tgt_pieces: int = 8000  # the first ids
@@ -47,6 +49,8 @@ class RotaryConfig(PretrainedConfig):
     is_pre_norm: bool = True  # whether layer norm comes before each sub-layer, or after it
     has_shared_embeddings: bool = True  # whether both sides have one embedding
     has_tied_output: bool = True  # whether the output layer is the target embedding
+    length_ratio: float = 2.0  # maximum target pieces per source piece
+    extra_length: int = 10  # pieces in addition, including `</s>`
 
 
 class Attention(nn.Module):
@@ -87,15 +91,10 @@ class Attention(nn.Module):
         return torch.cat([first * cosines - second * sines, second * cosines + first * sines], dim=-1).to(x.dtype)
 
 
-class FeedForward(nn.Module):
-    """Position-wise feed-forward network: max(0, x W₁ + b₁) W₂ + b₂ (equation 2)."""
-
-    def __init__(self, config: RotaryConfig) -> None:
-        super().__init__()
-        self.inner, self.outer = nn.Linear(config.d_model, config.d_ff), nn.Linear(config.d_ff, config.d_model)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.outer(self.inner(x).relu())
+def feed_forward(config: RotaryConfig) -> nn.Module:
+    """Return a position-wise feed-forward network: max(0, x W₁ + b₁) W₂ + b₂ (equation 2)."""
+    inner, outer = nn.Linear(config.d_model, config.d_ff), nn.Linear(config.d_ff, config.d_model)
+    return nn.Sequential(OrderedDict(inner=inner, relu=nn.ReLU(), outer=outer))
 
 
 class Residual(nn.Module):
@@ -118,7 +117,7 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: RotaryConfig) -> None:
         super().__init__()
         self.self_attn, self.self_attn_residual = Attention(config), Residual(config)
-        self.feed_forward, self.feed_forward_residual = FeedForward(config), Residual(config)
+        self.feed_forward, self.feed_forward_residual = feed_forward(config), Residual(config)
 
     def forward(self, x: Tensor, mask: Tensor | None, rotation: Rotation, maps: Maps) -> Tensor:
         """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
@@ -132,20 +131,12 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: RotaryConfig, number: int) -> None:
         super().__init__()
-        self.number = number
         self.self_attn, self.self_attn_residual = Attention(config), Residual(config)
         self.cross_attn, self.cross_attn_residual = Attention(config), Residual(config)
-        self.feed_forward, self.feed_forward_residual = FeedForward(config), Residual(config)
+        self.feed_forward, self.feed_forward_residual = feed_forward(config), Residual(config)
+        self.number = number
 
-    def forward(
-        self,
-        x: Tensor,
-        mask: Tensor,
-        rotation: Rotation,
-        source: Source,
-        cache: EncoderDecoderCache | None,
-        maps: BothMaps,
-    ) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, rotation: Rotation, source: Source, cache: Cache, maps: Both) -> Tensor:
         """(B, T, D), (T, M) or (B, 1, T, M) -> (B, T, D)."""
         attn, cross_attn = self.self_attn, self.cross_attn
 
@@ -160,7 +151,7 @@ class DecoderLayer(nn.Module):
         x = self.cross_attn_residual(x, lambda h: cross_attn(h, kv, src_mask, maps[1]))
         return self.feed_forward_residual(x, self.feed_forward)
 
-    def _source(self, memory: Tensor, cache: EncoderDecoderCache | None) -> KeyValue:
+    def _source(self, memory: Tensor, cache: Cache) -> KeyValue:
         """Return the keys and values of the encoder output, which the first step stores in the cache."""
         if cache is None:
             return self.cross_attn.project(memory)
@@ -180,11 +171,9 @@ class Stack(nn.Module):
         self.norm = nn.LayerNorm(config.d_model) if config.is_pre_norm else nn.Identity()
 
     def start(self, x: Tensor, position: int) -> tuple[Tensor, Rotation]:
-        """Return the input of the first layer for embedded pieces (B, T, D), and the rotation from a position on.
-
-        Pair i turns by 10000^(-2 i H / D) per position. The angles are float64, because float32 is off by 5e-5 at
-        position 800; MPS has no float64, so the CPU computes them.
-        """
+        """Return the input of the first layer for embedded pieces (B, T, D), and the rotation from a position on."""
+        # Pair i turns by 10000^(-2 i H / D) per position. In float32, the angles of position 800 would be off by 5e-5;
+        # MPS has no float64, so the CPU computes them.
         width = self.config.d_model // self.config.num_heads
         rates = torch.exp(torch.arange(0, width, 2).double() * (-math.log(10_000.0) / width))
         angles = torch.arange(position, position + x.size(1)).double()[:, None] * rates
@@ -207,8 +196,9 @@ class Encoder(Stack):
         """Encode pieces: (B, S), (B, S) -> (B, S, D)."""
         x, rotation = self.start(self.embedding(input_ids), 0)
         maps: Maps = [] if output_attentions else None
+        mask = None if attention_mask is None else attention_mask.bool()[:, None, None, :]  # (B, 1, 1, S)
         for layer in self.layers:
-            x = layer(x, _source_mask(attention_mask), rotation, maps)
+            x = layer(x, mask, rotation, maps)
         return BaseModelOutput(last_hidden_state=self.norm(x), attentions=maps and tuple(maps))
 
 
@@ -218,18 +208,27 @@ class Decoder(Stack):
     def __init__(self, config: RotaryConfig) -> None:
         super().__init__(config, (DecoderLayer(config, number) for number in range(config.num_hidden_layers)))
 
-    def forward(
-        self, x: Tensor, tgt_mask: Tensor | None, source: Source, cache: EncoderDecoderCache | None, maps: BothMaps
-    ) -> Tensor:
-        """Decode embedded pieces that follow those in the cache: (B, T, D) -> (B, T, D). tgt_mask: (B, M)."""
+    def forward(self, x: Tensor, source: Source, cache: Cache, maps: Both) -> Tensor:
+        """Decode embedded pieces that follow those in the cache: (B, T, D) -> (B, T, D)."""
         num_earlier = cache.get_seq_length() if cache is not None else 0
         mask = torch.ones(x.size(1), num_earlier + x.size(1), dtype=torch.bool, device=x.device).tril(num_earlier)
-        if tgt_mask is not None:
-            mask = mask & tgt_mask.bool()[:, None, None, :]
         x, rotation = self.start(x, num_earlier)
         for layer in self.layers:
             x = layer(x, mask, rotation, source, cache, maps)
         return self.norm(x)
+
+
+class LengthLimit(LogitsProcessor):
+    """Allows only `</s>` at the maximum length of a sentence's translation. limits: of the sentences, (B,)."""
+
+    def __init__(self, limits: Tensor, eos_id: int) -> None:
+        self.limits, self.eos_id = limits, eos_id
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Change the scores of each hypothesis, (B K, V)."""
+        limits = self.limits.to(scores.device).repeat_interleave(len(scores) // len(self.limits))
+        others = torch.arange(scores.size(1), device=scores.device) != self.eos_id
+        return scores.masked_fill((input_ids.size(1) >= limits)[:, None] & others, -math.inf)
 
 
 class RotaryTransformer(PreTrainedModel, GenerationMixin):
@@ -249,6 +248,17 @@ class RotaryTransformer(PreTrainedModel, GenerationMixin):
     def get_encoder(self, *unused: Any) -> nn.Module:
         return self.encoder
 
+    def generate(
+        self, inputs: Tensor | None = None, generation_config: Any = None, logits_processor: Any = None, **others: Any
+    ) -> Any:
+        """Translate. The maximum length of a translation also depends on that of its source."""
+        mask = others.get("attention_mask")
+        if mask is None:
+            mask = (others["input_ids"] if inputs is None else inputs) != self.config.pad_token_id
+        limits = (self.config.length_ratio * (mask.sum(dim=1) - 1).double()).long() + self.config.extra_length
+        rules = LogitsProcessorList([*(logits_processor or ()), LengthLimit(limits, self.config.eos_token_id)])
+        return super().generate(inputs, generation_config, rules, **others)
+
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """Return what the decoder reads to predict labels, of which -100 are padding: (B, T) -> (B, T)."""
         start = labels.new_full((len(labels), 1), self.config.decoder_start_token_id)
@@ -259,12 +269,10 @@ class RotaryTransformer(PreTrainedModel, GenerationMixin):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         decoder_input_ids: Tensor | None = None,
-        decoder_attention_mask: Tensor | None = None,
         encoder_outputs: Any = None,
         past_key_values: EncoderDecoderCache | None = None,
         labels: Tensor | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
         **unused: Any,
     ) -> Any:
         """Return the logits of the piece after each target piece, (B, T, V), and the loss if there are labels."""
@@ -275,13 +283,13 @@ class RotaryTransformer(PreTrainedModel, GenerationMixin):
             assert labels is not None, "pass decoder_input_ids or labels"
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         embedding = self.encoder.embedding if self.config.has_shared_embeddings else self.tgt_embedding
-        maps: BothMaps = ([], []) if has_maps else (None, None)
-        source = encoder_outputs[0], _source_mask(attention_mask)
-        x = self.decoder(embedding(decoder_input_ids), decoder_attention_mask, source, past_key_values, maps)
+        maps: Both = ([], []) if has_maps else (None, None)
+        source = encoder_outputs[0], None if attention_mask is None else attention_mask.bool()[:, None, None, :]
+        x = self.decoder(embedding(decoder_input_ids), source, past_key_values, maps)
         num_pieces, num_ids = self.config.num_tgt_pieces, self.config.vocab_size
         weight = embedding.weight if self.config.has_tied_output else self.output.weight
         logits = F.pad(F.linear(x, weight[:num_pieces]), (0, num_ids - num_pieces), value=NEVER)
-        result = Seq2SeqLMOutput(
+        return Seq2SeqLMOutput(
             loss=None if labels is None else F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten()),
             logits=logits,
             past_key_values=past_key_values,
@@ -290,9 +298,3 @@ class RotaryTransformer(PreTrainedModel, GenerationMixin):
             encoder_last_hidden_state=source[0],
             encoder_attentions=getattr(encoder_outputs, "attentions", None),
         )
-        return result.to_tuple() if return_dict is False else result
-
-
-def _source_mask(attention_mask: Tensor | None) -> Tensor | None:
-    """(B, S) -> (B, 1, 1, S)."""
-    return None if attention_mask is None else attention_mask.bool()[:, None, None, :]

@@ -24,7 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from translate.errors import UserError
+from translate.export.model_card import Languages, model_card
 from translate.export.onnx_recurrent import Names, RecurrentDecoder, RecurrentEncoder, names_of
+from translate.export.usage import onnx_use
 from translate.model.decoder_only import DecoderOnly, DecoderOnlyState
 from translate.model.kv_cache import KeyValue, KeyValueCache
 from translate.model.recurrent import Recurrent
@@ -33,7 +35,7 @@ from translate.model.transformer import Transformer, as_bias
 from translate.model.transformer_state import TransformerState
 from translate.run.folder import Run
 from translate.run.model import load_model
-from translate.system.files import atomic_folder, write_bytes, write_text
+from translate.system.files import atomic_folder, folder_size, resolved, write_bytes, write_text
 
 B, S, T = (torch.export.Dim(name) for name in ("num_sentences", "num_src", "num_tgt"))
 DYNAMIC_AXES = {
@@ -48,14 +50,15 @@ DYNAMIC_AXES = {
 }
 
 
-def export_onnx(run: Run, folder: Path) -> None:
+def export_onnx(run: Run, folder: Path, languages: Languages | None = None) -> None:
     """Write the float32 graphs, the vocabularies and the ids to `folder`, which appears only when it is complete.
 
-    Raises UserError if the run has no weights yet, `folder` is not empty, or a required package is missing.
+    languages: for README.md; None for those of the run. Raises UserError if the run has no weights yet, `folder` is
+    not empty, or a required package is missing.
     """
     if not find_spec("onnxscript"):
         raise UserError("ONNX export requires the onnxscript package: pip install onnx onnxscript")
-    vocabs = run.load_vocabs()
+    config, vocabs = run.load_config(), run.load_vocabs()
     model = load_model(run, vocabs).model.eval()
     with atomic_folder(folder) as partial:
         for name, graph in _graphs(model).items():
@@ -63,6 +66,10 @@ def export_onnx(run: Run, folder: Path) -> None:
         write_bytes(partial / "vocab.src.model", vocabs.src.proto)
         write_bytes(partial / "vocab.tgt.model", vocabs.tgt.proto)
         write_text(partial / "ids.json", json.dumps({"bos_id": vocabs.tgt.bos_id, "eos_id": vocabs.tgt.eos_id}) + "\n")
+        known = languages or Languages(*config.data.languages)
+        write_text(
+            partial / "README.md", model_card(run, known, onnx_use(resolved(folder).name, config), folder_size(partial))
+        )
 
 
 def _graphs(model: Seq2Seq) -> dict[str, bytes]:

@@ -33,6 +33,7 @@ MAX_METRICS_BYTES = 2**30  # size limit of metrics.jsonl, which takes about 250 
 LOCK = ".lock"
 FIGURES = TypeAdapter(dict[str, FiniteFloat | None])  # of metrics.jsonl
 ADVICE = TypeAdapter(list[str])
+SIGNATURES = TypeAdapter(dict[str, str])  # of sacreBLEU
 PARTIAL = ".*.partial"  # unfinished files and folders left by a killed process
 
 
@@ -213,8 +214,10 @@ class Run:
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 values = json.loads(line, parse_constant=lambda _: None)  # older versions wrote NaN
-                FIGURES.validate_python({name: values[name] for name in values.keys() - {"advice"}}, strict=True)
+                figures = values.keys() - {"advice", "signatures"}
+                FIGURES.validate_python({name: values[name] for name in figures}, strict=True)
                 ADVICE.validate_python(values.get("advice", []), strict=True)
+                SIGNATURES.validate_python(values.get("signatures", {}), strict=True)
                 if type(values["step"]) is int and 0 <= values["step"] < 2**63:
                     lines.append(values)
             if len(lines) < number:

@@ -145,6 +145,13 @@ def vocabs_of(path: Path) -> str | None:
     return None
 
 
+def num_parameters(path: Path) -> int:
+    """Return the number of parameters in a file of float32 weights, from its size."""
+    with open_regular(path) as stream:
+        header = int.from_bytes(stream.read(8), "little")
+        return (stream.seek(0, os.SEEK_END) - 8 - header) // NUMBER_BYTES
+
+
 def _check_identity(path: Path, metadata: Mapping[str, Any], identity: ModelIdentity, advice: str) -> None:
     """Raise UserError if the metadata has an unknown format or describes another model."""
     if (version := metadata.get("format")) != str(FORMAT):

@@ -162,6 +162,11 @@ def atomic_folder(folder: Path, mark: str | None = None) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def folder_size(folder: Path) -> int:
+    """Return the number of bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
     """Write bytes to a file of our own atomically."""
     with atomic_replace(path) as partial:

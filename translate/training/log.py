@@ -118,7 +118,7 @@ def log_validation(
 
     The advice of each rule is logged only once per run; the rule's name is recorded in metrics.jsonl.
     """
-    figures = {
+    figures: dict[str, Any] = {
         "step": progress.step,
         "epoch": progress.epoch,
         "valid_loss": round(result.loss, 5),
@@ -127,9 +127,10 @@ def log_validation(
         "chrf": result.chrf,
         "different_outputs": result.different,
         "empty_outputs": result.empty,
+        "signatures": result.signatures,
         "minutes": round(progress.seconds / 60, 3),
     }
-    line: dict[str, Any] = {name: figure for name, figure in figures.items() if figure is not None}
+    line = {name: figure for name, figure in figures.items() if figure is not None}
     line |= _position(progress)
     history = [*run.metrics(), line]
     logged = {name for past in history for name in past.get("advice", ())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,15 @@ from translate.data.batches import cut, make_batch
 from translate.decoding.line_translator import LineTranslator
 from translate.decoding.torch_engine import TorchEngine
 from translate.errors import UserError
-from translate.evaluation.metrics import MAX_ORDER, QUICK_METRICS, MetricConfig, are_short, score, unspaced_tokenizer
+from translate.evaluation.metrics import (
+    MAX_ORDER,
+    QUICK_METRICS,
+    MetricConfig,
+    MetricName,
+    are_short,
+    score,
+    unspaced_tokenizer,
+)
 from translate.model.seq2seq import Seq2Seq
 from translate.run.model import SMALLER_BATCHES
 from translate.system.distributed import World
@@ -44,6 +52,7 @@ class Validation:
     samples: tuple[Sample, ...]  # all translated lines
     different: float | None = None  # number of distinct translations per distinct source line
     empty: float | None = None  # share of empty translations
+    signatures: Mapping[MetricName, str] | None = None  # of sacreBLEU
 
     @property
     def perplexity(self) -> float:
@@ -76,7 +85,8 @@ def validate(model: Seq2Seq, prepared: Prepared, config: Config, device: torch.d
     samples = tuple(Sample(*pair, hypothesis) for pair, hypothesis in zip(pairs, hypotheses, strict=True))
     different = round(len(set(hypotheses)) / len({pair.src for pair in pairs}), 4)
     empty = round(sum(not text for text in hypotheses) / len(hypotheses), 4)
-    return Validation(loss, bleu, chrf, samples, different, empty)
+    signatures = {name: scores[name].signature for name in QUICK_METRICS}
+    return Validation(loss, bleu, chrf, samples, different, empty, signatures)
 
 
 def settle_criterion(config: Config, prepared: Prepared, log: Callable[[str], None]) -> Config:
