@@ -38,7 +38,7 @@ NOT_LANGUAGES = {
     "dic",
     "alg",
 }
-STRANGE_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|^/|(^|/)\.\.(/|$)")
+STRANGE_NAME = re.compile(r"[\x00-\x1f\x7f\\:]|^/|(^|/)\.\.(/|$)|^$")
 
 
 def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
@@ -68,15 +68,14 @@ def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
 
 def _members(members: list[ZipInfo], wanted: Wanted) -> dict[str, ZipInfo]:
     """Return the text files of the archive by language: those that differ in their ending only."""
-    files = [member for member in members if not member.is_dir()]
+    files = [member for member in members if not member.filename.endswith("/")]
     if len(files) > MAX_MEMBERS:
         raise UserError(f"{wanted.path}: has more than {MAX_MEMBERS:,} members; extract the two text files")
     stems: dict[str, dict[str, ZipInfo]] = {}
     for member in files:
         if found := STRANGE_NAME.search(member.filename):
-            raise UserError(
-                f"{wanted.path}: {member.filename!r}: a member's name contains {found[0]!r}; extract it yourself"
-            )
+            fault = f"contains {found[0]!r}" if found[0] else "is empty"
+            raise UserError(f"{wanted.path}: {member.filename!r}: a member's name {fault}; extract it yourself")
         name = PurePosixPath(member.filename)
         language = name.suffix.removeprefix(".")
         if is_language(language.replace("_", "-")) and language not in NOT_LANGUAGES:
