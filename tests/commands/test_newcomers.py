@@ -87,6 +87,7 @@ HABITS = {
     "decode runs/toy --text 'I love apples.'": "translate decode RUN 'I love apples.'",
     "decode runs/toy Hi --batch-size 3": "decode.batch_tokens",
     "decode runs/toy -5": "write -- before sentences that begin with a dash",
+    "train -o out": "write --out out",
     "evaluate runs/toy --source a.en": "write --src a.en",
 }
 
@@ -97,6 +98,10 @@ def test_options_of_other_programs_name_what_to_write(error: Say, line: str) -> 
     assert HABITS[line] in said
     assert said.count("\n") == 1
     assert f"(translate {line.split()[0]} --help" in said
+
+
+def test_options_before_the_command_are_explained(error: Say) -> None:
+    assert "options follow a command" in error("--gpu train --src a.en --tgt a.fr")
 
 
 def test_all_options_of_other_programs_are_named_at_once(error: Say) -> None:

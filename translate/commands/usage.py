@@ -16,6 +16,7 @@ from translate.config.nearest import one_of
 # The options for two texts, by command.
 SIDES = {"train": ("--src", "--tgt"), "check": ("--src", "--tgt"), "score": ("--src", "--tgt")}
 SIDES |= {"align": ("--src", "--tgt"), "evaluate": ("--src", "--ref")}
+OPTION = re.compile(r"--\w|-[A-Za-z]$")
 EXTRA = "Got unexpected extra argument"
 # What typer, click and pydantic say about an invalid value, and what we say.
 VALUES = (
@@ -111,12 +112,14 @@ def _habits(error: Any, arguments: Sequence[str]) -> list[tuple[str, str | None]
     found: list[tuple[str, str | None]] = []
     for index, word in enumerate(words):
         option, equals, value = word.partition("=")
-        if option in options or not (option == error.option_name or option.startswith("--")):
+        if option in options or not (option == error.option_name or OPTION.match(option)):
             continue
         following = value if equals else next((each for each in words[index + 1 : index + 2] if _is_value(each)), None)
         meant = advice_for(Habit(option.lstrip("-").replace("_", "-").lower(), following, command, options))
         if meant or option == error.option_name:
             found.append((option, meant))
+    if not command:
+        return [(error.option_name, "options follow a command, as in: translate train --set train.max_steps=100")]
     return found or [(error.option_name, None)]
 
 
