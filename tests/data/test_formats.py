@@ -251,7 +251,7 @@ def test_unusable_archives_are_refused_in_one_line(tmp_path: Path, monkeypatch: 
         "damaged or incomplete ZIP archive (File is not a zip file)": sound[:-30],
         "corpus.en-fr.en: is encrypted; extract it with its password": with_flag(sound, 1),
         "'../x.en': a member's name contains '../'; extract it": archive_of(**{"../x.en": "a", "x.fr": "b"}),
-        "'': a member's name is empty; extract it": archive_of(**{"\0x": "a", "x.fr": "b"}),
+        "'': a member's name is empty; extract it": archive_of(**{"q": "a", "x.fr": "b"}).replace(b"q", b"\0"),
         "'a\\nb.en': a member's name contains '\\n'": archive_of(**{"a\nb.en": "a", "x.fr": "b"}),
         "x.en: unpacks to more than 1,000 times its size": archive_of(**{"x.en": "a" * 10**7, "x.fr": "b"}),
         "needs two text files whose names differ in the language at the end, but has none": archive_of(README="a"),
