@@ -118,7 +118,7 @@ def test_the_first_line_says_what_the_page_holds(page: Any, file: Path) -> None:
     line.click()
     page.click("#open-help")
     assert "nothing that you type leaves your device" in page.locator("#help").inner_text()
-    assert page.locator("#help h2 ~ ul").first.locator("li").count() == 6  # what one can do, point by point
+    assert page.locator("#help h2 ~ ul").first.locator("li").count() == 7  # what one can do, point by point
     page.keyboard.press("Escape")
 
 
