@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -36,7 +37,9 @@ def test_the_report_has_the_figures(tiny_run: Path, corpus: Path, monkeypatch: p
     assert "| lines" in report
     found = list(translator.translations(["bedaku"]))
     assert found[0].confidence
-    rows = dict(confidence._quality([found[0].confidence] * 2, np.array([40.0, 60.0])))
+    rows = dict(
+        confidence._quality([replace(found[0].confidence, chrf=chrf) for chrf in (20, 30)], np.array([40.0, 60.0]))
+    )
     error = (abs(2 * found[0].confidence.chance - 1)) / 2
     assert rows["expected calibration error of the chance"] == f"{error:.3f}"
     assert rows["unsure of good lines"] == "100.0%"
