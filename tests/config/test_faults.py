@@ -9,9 +9,7 @@ import pytest
 from translate.config.toml import load_config, setting_names
 from translate.errors import UserError
 
-WORDS = (
-    r"Value error|[Ii]nput should|valid (integer|number|string|boolean|tuple)|unable to|pydantic|got a"
-)
+WORDS = r"Value error|[Ii]nput should|valid (integer|number|string|boolean|tuple)|unable to|pydantic|got a"
 NUMBERS = (float("nan"), float("inf"), -1, 2.5, 10**400)
 STRANGE = (*NUMBERS, "", "bogus", "é" * 50, None, [], ["x"], [3], {}, {"a": 1}, True, b"x")
 

@@ -23,7 +23,7 @@ def figures_of_metrics(run: Path) -> Figures:
     for text in (run / "metrics.jsonl").read_text("utf-8").splitlines():
         line = json.loads(text)
         for name, value in line.items():
-            if name not in ("step", "advice"):
+            if name != "step" and isinstance(value, int | float):
                 figures[name].append((line["step"], pytest.approx(value, rel=1e-6)))
     return figures
 
