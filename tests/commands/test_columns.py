@@ -12,7 +12,8 @@ import pytest
 from tests.helpers.runs import changed
 from translate import cli
 from translate.api import load_translator
-from translate.commands.decode_io import Job, ModelOptions, Places
+from translate.commands.decode_io import Job, ModelOptions
+from translate.commands.places import Places
 from translate.decoding.results import DecodeRequest
 from translate.run.folder import Run
 from translate.system.distributed import ALONE

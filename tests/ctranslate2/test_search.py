@@ -125,8 +125,8 @@ def started(translator: LineTranslator, monkeypatch: pytest.MonkeyPatch) -> list
         return start(engine, sentences, *rest)
 
     monkeypatch.setattr(CTranslate2Engine, "start", noted)
-    monkeypatch.setattr("translate.decoding.line_translator.WINDOW_LINES", 3)
-    monkeypatch.setattr("translate.decoding.line_translator.FIRST_WINDOW", 3)
+    monkeypatch.setattr("translate.decoding.windows.WINDOW_LINES", 3)
+    monkeypatch.setattr("translate.decoding.windows.FIRST_WINDOW", 3)
     return numbers
 
 

@@ -20,10 +20,11 @@ from translate.attention.extract import attention_maps
 from translate.config.settings import Config, DecodeSettings, VocabSettings
 from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.engine import SearchStep
-from translate.decoding.line_translator import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES, LineTranslator
+from translate.decoding.line_translator import LineTranslator
 from translate.decoding.results import DecodeRequest
 from translate.decoding.sampling import _draw
 from translate.decoding.torch_engine import TorchEngine
+from translate.decoding.windows import FIRST_WINDOW, WINDOW_CHARACTERS, WINDOW_LINES
 from translate.errors import UserError
 from translate.run.model import build_model
 

@@ -36,10 +36,10 @@ KILLED = """
 import os, sys
 import torch
 from translate import cli
-from translate.decoding import line_translator as decode
+from translate.decoding import windows
 from translate.decoding.resumable_output import OutputFile
 
-decode.FIRST_WINDOW, decode.WINDOW_LINES = 3, 5
+windows.FIRST_WINDOW, windows.WINDOW_LINES = 3, 5
 torch.set_num_threads(1)
 layouts, run, source, folder = eval(sys.argv[1]), *sys.argv[2:]
 for number, (name, options) in enumerate(layouts.items()):
@@ -61,8 +61,8 @@ for number, (name, options) in enumerate(layouts.items()):
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("translate.decoding.line_translator.FIRST_WINDOW", 3)
-    monkeypatch.setattr("translate.decoding.line_translator.WINDOW_LINES", 5)
+    monkeypatch.setattr("translate.decoding.windows.FIRST_WINDOW", 3)
+    monkeypatch.setattr("translate.decoding.windows.WINDOW_LINES", 5)
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -205,7 +205,7 @@ def test_chinese_readme_has_the_same_commands_and_figures() -> None:
 
 def test_extras_are_named_exactly() -> None:
     """Nothing installs `translate`, which is a different project on the package index."""
-    known = {".", ".[serve]", "ctranslate2", "transformers", "onnx", "onnxscript", "sacremoses"}
+    known = {".", ".[serve]", "ctranslate2", "transformers", "onnx", "onnxscript", "sacremoses", "argostranslate"}
     for page in PAGES:
         for _, words, _ in commands_of(page):
             if words[:2] == ["pip", "install"]:

@@ -17,7 +17,7 @@ from tests.helpers.processes import ENVIRONMENT, Forked, of_one_process, setting
 from tests.helpers.runs import CPU, changed, train_into, with_model
 from tests.helpers.states import assert_close_weights
 from translate.api import load_translator
-from translate.commands.decode_io import Places
+from translate.commands.places import Places
 from translate.config.settings import Config
 from translate.errors import UserError
 from translate.run.folder import Run

@@ -66,7 +66,8 @@ def decode(
     Prints one translation per input line; with --n-best above 1, tab-separated line number, score and translation.
     """
     from translate.commands.attention_options import MapOptions
-    from translate.commands.decode_io import ModelOptions, Places, text_argument, translate
+    from translate.commands.decode_io import ModelOptions, text_argument, translate
+    from translate.commands.places import Places
     from translate.commands.sentences import note_odd_sentences
     from translate.decoding.results import DecodeRequest
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 import copy
 import math
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
 from translate.config.settings import Config, DecodeSettings
 from translate.config.toml import changed_search
-from translate.data.readers.arriving import ArrivingLines
 from translate.data.vocab import VocabPair
 from translate.decoding.arguments import check_list, check_text
 from translate.decoding.assembly import Assembly, EncodedLine, Result
@@ -24,6 +22,7 @@ from translate.decoding.engine import BackgroundEngine, Engine, Hypothesis, Piec
 from translate.decoding.quality_warnings import unknown
 from translate.decoding.results import DecodeRequest, Scored, Translation
 from translate.decoding.sentence_split import Segment, max_countable, split_line
+from translate.decoding.windows import NumberedLine, one_ahead, windows_of
 from translate.errors import UserError
 from translate.model.attention_kinds import Head
 from translate.system.distributed import ALONE, World
@@ -31,15 +30,10 @@ from translate.system.distributed import ALONE, World
 if TYPE_CHECKING:
     from translate.confidence.stored import Estimator
 
-FIRST_WINDOW, WINDOW_LINES = 16, 2048  # lines translated together; the first window is small, for early output
-WINDOW_CHARACTERS = 500_000  # maximum size of a window of long lines
-WINDOW_SECONDS = 0.5  # maximum time to wait for the lines of a window that arrive one by one
 MAX_FORCED = 1000  # maximum number of pieces that a prefix or required terms may enforce
 SEGMENTS_TOGETHER, PAIRS_TOGETHER = 2048, 512  # segments searched and pairs scored per engine call
 
-NumberedLine = tuple[int, str]  # line number (from 1) and text
 Translate = Callable[[Sequence[NumberedLine]], Iterator[Translation]]
-T = TypeVar("T")
 
 
 class Rewriter(Protocol):
@@ -93,14 +87,14 @@ class LineTranslator:
         check_list(lines, "lines")
         settings, request = settings or self.settings, request or DecodeRequest()
         self._check(settings, request)
-        windows = (window for window in _windows(lines, world.size) if window[-1][0] > num_done)
+        windows = (window for window in windows_of(lines, world.size) if window[-1][0] > num_done)
         start = partial(self._start, settings=settings, request=request, watch=watch)
         if rewriter := self._rewriter:
             started = (rewriter.translated(world.share(window), start) for window in windows)
         else:
             started = (start(world.share(window)) for window in windows)
         # Lines that are there are read before they are needed, so that an engine in the background never waits.
-        for found in _one_ahead(started) if isinstance(lines, (list, tuple)) else started:
+        for found in one_ahead(started) if isinstance(lines, (list, tuple)) else started:
             results = world.collect(sorted(found, key=lambda translation: translation.id))
             yield from (translation for translation in results if translation.id > num_done)
 
@@ -270,38 +264,3 @@ def _assembled(
         waiting[line.id][i] = result
         if len(waiting[line.id]) == sum(map(bool, line.pieces)):
             yield assembly.translation(line, [each for _, each in sorted(waiting.pop(line.id).items())])
-
-
-def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield the items, each once the next one is there. An error of an item is raised after those before it."""
-    previous = list[T]()
-    try:
-        for item in items:
-            yield from previous
-            previous = [item]
-    except Exception:
-        yield from previous
-        raise
-    yield from previous
-
-
-def _windows(lines: Iterable[str], num_processes: int) -> Iterator[list[NumberedLine]]:
-    """Group lines into windows of WINDOW_LINES lines per process, or fewer if they are long.
-
-    The first window of a stream has FIRST_WINDOW lines. Those of a list are awaited together.
-    """
-    size, deadline = WINDOW_LINES if isinstance(lines, (list, tuple)) else FIRST_WINDOW, 0.0
-    arriving = lines if isinstance(lines, ArrivingLines) else None
-    window, num_characters = list[NumberedLine](), 0
-    for line in enumerate(lines, start=1):
-        if arriving and not window:
-            deadline = time.monotonic() + WINDOW_SECONDS
-        check_text(line[1], f"line {line[0]}")
-        window.append(line)
-        num_characters += len(line[1])
-        is_full = len(window) >= size * num_processes or num_characters >= WINDOW_CHARACTERS * num_processes
-        if is_full or (arriving and not arriving.has_next(deadline)):
-            yield window
-            window, num_characters, size = [], 0, WINDOW_LINES
-    if window:
-        yield window

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translate.config.nearest import nearest
-from translate.decoding.line_translator import LineTranslator, NumberedLine, Translate
+from translate.decoding.line_translator import LineTranslator, Translate
 from translate.decoding.results import Translation
+from translate.decoding.windows import NumberedLine
 from translate.errors import UserError
 from translate.markup.items import MarkedLine, take_out
 from translate.markup.nouns import all_translated
