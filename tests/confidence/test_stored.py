@@ -17,6 +17,7 @@ from translate.api import load_translator
 from translate.confidence import stored
 from translate.confidence.features import features
 from translate.confidence.fit import MIN_LINES
+from translate.confidence.model import Term
 from translate.data.parallel_text import Pair
 from translate.decoding.results import DecodeRequest
 from translate.errors import UserError
@@ -171,6 +172,31 @@ def test_damaged_files_are_named(
     with pytest.raises(UserError, match=message):
         stored.load_estimator(run, run.load_vocabs().src, run.digest_of_weights())
     assert stored.fitted_to(run) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage that is no table", (2).to_bytes(8, "little") + b"{}"])
+def test_tables_that_are_none_are_named_even_if_their_checksum_is_right(
+    calibrated: Path, tmp_path: Path, content: bytes
+) -> None:
+    run = copied(calibrated, tmp_path)
+    vocab, weights = run.load_vocabs().src, run.digest_of_weights()
+    estimator = stored.load_estimator(run, vocab, weights)
+    assert estimator
+    stored.store(run, estimator.model, content, weights)
+    with pytest.raises(UserError, match=r"confidence\.safetensors: damaged"):
+        stored.load_estimator(run, vocab, weights)
+
+
+@pytest.mark.parametrize("change", [{"other": Term(1, 0, 1)}, {"length": Term(1, 0, 0)}])
+def test_terms_that_cannot_be_computed_are_damage(calibrated: Path, tmp_path: Path, change: dict[str, Term]) -> None:
+    run = copied(calibrated, tmp_path)
+    vocab, weights = run.load_vocabs().src, run.digest_of_weights()
+    estimator = stored.load_estimator(run, vocab, weights)
+    assert estimator
+    terms = {**estimator.model.terms, **change}
+    stored.store(run, replace(estimator.model, terms=terms), run.confidence_tables_path.read_bytes(), weights)
+    with pytest.raises(UserError, match=r"confidence\.json: damaged"):
+        stored.load_estimator(run, vocab, weights)
 
 
 def test_files_for_other_weights_are_not_used(

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from translate.confidence.features import features, joined
+from translate.confidence.features import Features, features, joined
 from translate.confidence.model import ConfidenceModel, reason
 from translate.confidence.result import GOOD, Confidence
-from translate.confidence.source_text import SCALE, WORD, SourceText, read_tables
+from translate.confidence.source_text import SCALE, WORD, SourceText, Tables, read_tables
 from translate.data.vocab import Vocab
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -70,7 +70,7 @@ def load_estimator(run: Run, vocab: Vocab, weights: str) -> Estimator | None:
             print_message(f"note: {path}: belongs to other weights, so translations have no confidence; {ADVICE}")
             return None
         digest = hashlib.sha256(json.dumps(asdict(record)).encode()).hexdigest()
-        return Estimator(record.model, SourceText(read_tables(_intact_tables(run, record.tables)), vocab), digest)
+        return Estimator(record.model, SourceText(_usable_tables(run, record.tables, vocab), vocab), digest)
     return None
 
 
@@ -119,7 +119,11 @@ def store(run: Run, model: ConfidenceModel, tables: bytes, weights: str) -> None
 
 def _read(run: Run) -> _Record:
     path = run.confidence_path
-    return typed(_Record, read_record(path, FORMAT, ADVICE), path, ADVICE)
+    record = typed(_Record, read_record(path, FORMAT, ADVICE), path, ADVICE)
+    terms = record.model.terms
+    if not terms.keys() <= set(Features._fields) or not all(term.deviation > 0 for term in terms.values()):
+        raise UserError(f"{path}: damaged; {ADVICE}")
+    return record
 
 
 def _intact_tables(run: Run, digest: str) -> bytes:
@@ -132,3 +136,13 @@ def _intact_tables(run: Run, digest: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
         raise UserError(f"{path}: damaged, or of another run; {ADVICE}")
     return content
+
+
+def _usable_tables(run: Run, digest: str, vocab: Vocab) -> Tables:
+    """Return the run's tables. Raises UserError if they are not those of a vocabulary of this size."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        tables = read_tables(_intact_tables(run, digest))
+        sizes = [len(tables[name]) - vocab.size for name in ("surprisals", "begins", "unpaired")]
+        if sizes == [0, 0, 1] and len(tables["pairs"]) == len(tables["affinities"]) and "words" in tables:
+            return tables
+    raise UserError(f"{run.confidence_tables_path}: damaged, or of another run; {ADVICE}")
