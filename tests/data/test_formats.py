@@ -196,6 +196,8 @@ RECORDS = {
     '{"en": "a", "fr": "b"}\n{"en": "a", "fr": "b", "de": "c"}': "line 2 has text under de, too; name two keys by",
     '{"en": "a", "en": "b"}': "line 1 has the same key twice",
     '{"id": "7", "en": "a", "fr": "b"}': "has 3 keys with text (id, en, fr); name two of them by data.src_column and",
+    '\n{"en": null, "fr": "b"}': "line 2, its first object, has text under fr only; name two keys by data.src_column",
+    "{}": "line 1, its first object, has no text; name two keys by",
     "[" * 100_000: "line 1 is not JSON (",
     '"x"': 'line 1 is not an object with texts by language, such as {"en"',
     '{"en": "' + "x" * 1_000_000 + '"}': "line 1 is longer than 1,000,000 bytes",
@@ -208,7 +210,9 @@ def test_unusable_records_are_refused_in_one_line(tmp_path: Path, content: str) 
 
 
 TABLES = {
-    'a,"b\n': "row 1 (line 1) is not valid CSV (unexpected end of data)",
+    'a,"b\n': "row 1 (line 1) has a quotation mark that is never closed; remove it, or double it",
+    'a,b\nc,"d\ne,f\ng,h\n': "row 2 (line 2) has a quotation mark that is never closed",
+    "a,b\rc,d\r": r"row 1 (line 1) has carriage returns as line ends; convert the file with: tr '\r' '\n'",
     'a,b\n"a"x,b\n': "row 2 (line 2) is not valid CSV (",
     "a,b\nc, d, e\n": "row 2 has 3 columns, but row 1 has 2; text with commas must be in quotes",
     'a,b\n"c\nd",e\nf\n': "row 3 has 1 columns, but row 1 has 2",
@@ -373,6 +377,14 @@ def test_a_file_with_both_sides_and_another_name_is_refused_with_its_ending(
         for command in "check", "train":
             said = f"error: {path}: holds both sides according to its content; give it a name that ends in {ending}\n"
             assert run(capsys, command, "--src", path) == (2, "", said)
+    head = b"PK\x03\x04" + bytes(26)
+    others = {
+        "a.xlsx": (head + b"[Content_Types].xml", "is an office document; save a table as CSV in UTF-8 (.csv)"),
+        "a.ods": (head + b"mimetypeapplication/vnd.oasis", "is an office document"),
+        "a.data": (b"\x1f\x8b\x08\x00", "is compressed with gzip; give it a name that ends in .gz"),
+    }
+    for name, (binary, said) in others.items():
+        assert f"{tmp_path / name}: {said}" in run(capsys, "check", "--src", written(tmp_path, name, binary))[2]
     path = written(tmp_path, "a.txt", "One sentence.\n")
     assert "train_src is set but train_tgt is not; set both, or" in run(capsys, "check", "--src", path)[2]
 

@@ -78,6 +78,7 @@ def test_mistakes_are_reported_in_one_line(
         (tiny_run, "folder", [], "whose name ends in .argosmodel; name it"),
         (tiny_run, "mine.argosmodel", [], "already exists; delete it, or choose another name"),
         (tiny_run, "x.argosmodel", ["--from", "English"], "--from English: not a language code"),
+        (tiny_run, "x.argosmodel", ["--from", "fr", "--to", "fr"], "between two languages, but both are fr"),
         (tiny_run, "x.argosmodel", ["--title", "x"], "--title: supported only by --format page"),
         (recurrent_run, "x.argosmodel", [], "CTranslate2 has no model for"),
         (untrained(tmp_path / "u", unknown, joint).path, "x.argosmodel", ["--from", "en"], "add --to CODE"),

@@ -22,6 +22,7 @@ WORDS = ["a", "B", "dog", "l'eau", "don't", "H2O", "x", "-", ".", ",", "Ã©", "ä¸
 ITEMS = [
     "<b>", "</b>", "<i>", "</i>", "<br/>", "<img src='a'>", '<a href="x y">', "</a>", "<!-- c -->", "&nbsp;", "&amp;",
     "{name}", "{0}", "%s", "%(n)d", "${x}", "{{x}}", "https://a.b/c?d=e", "a@b.cd", "ABC-123", "<x id='1'/>", "&quot;",
+    '<a title="x > y">', "<?php x ?>", "<!DOCTYPE html>",
 ]  # fmt: skip
 LINES = st.lists(st.sampled_from(WORDS + ITEMS), max_size=25).map("".join)
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join).map(str.strip)

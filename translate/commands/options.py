@@ -111,21 +111,23 @@ def given_settings(
 
 
 def _refuse_other_names(src: list[str]) -> None:
-    """Raise UserError if a file holds both sides according to its content, but not according to its name."""
+    """Raise UserError if a file holds both sides according to its content, but not its name, or if it is no text."""
     from translate.config.files import has_both_sides
     from translate.data.readers.lines import open_binary
     from translate.data.readers.packings import is_packed
-    from translate.data.readers.signatures import HEAD_BYTES, ending_of_content
+    from translate.data.readers.signatures import HEAD_BYTES, ending_of_content, why_not_text
 
     for path in (Path(name) for name in src if not has_both_sides(name)):
         if path.is_file():
             with open_binary(path) as stream:
-                ending = ending_of_content(stream.peek(HEAD_BYTES))
-            if ending:
+                head = stream.peek(HEAD_BYTES)
+            if ending := ending_of_content(head):
                 name = f"{ending}{path.suffix if is_packed(path) else ''}"
                 raise UserError(
                     f"{path}: holds both sides according to its content; give it a name that ends in {name}"
                 )
+            if reason := why_not_text(head):
+                raise UserError(f"{path}: {reason}")
 
 
 def column_named(text: str) -> int | str:

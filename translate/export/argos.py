@@ -34,7 +34,7 @@ def export_argos(run: Run, path: Path, languages: Languages, precision: str = "i
     """Write the run as a package, which appears at `path` only when it is complete.
 
     precision: float32, float16 or int8. Raises UserError if `path` exists or does not end in .argosmodel, a language
-    is unknown, the sides have separate vocabularies, or CTranslate2 cannot express the run.
+    is unknown or both are the same, the sides have separate vocabularies, or CTranslate2 cannot express the run.
     """
     codes = Languages(*(CODES.get(code, code) for code in languages))
     _check(run, path, codes)
@@ -62,6 +62,8 @@ def _check(run: Run, path: Path, codes: Languages) -> None:
     for option, side, code in ("--from", "from", codes.src), ("--to", "to", codes.tgt):
         if not code:
             raise UserError(f"{run.path}: the language to translate {side} is unknown; add {option} CODE, such as en")
+    if codes.src == codes.tgt:
+        raise UserError(f"{run.path}: a package translates between two languages, but both are {codes.src}; see --to")
     if not run.load_vocabs().joint:
         advice = "export to ctranslate2 instead, or train with --set vocab.joint=true"
         raise UserError(f"{run.path}: Argos Translate has one vocabulary for both languages, this run two; {advice}")

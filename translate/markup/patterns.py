@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from translate.markup.items import Token
 
 NAME = r"[A-Za-z][\w:.-]{0,60}"
-VALUE = r"""(?:"[^"<>]{0,4000}"|'[^'<>]{0,4000}'|[^\s"'<>=]{1,1000}(?=[\s>]))"""
+VALUE = r"""(?:"[^"<]{0,4000}"|'[^'<]{0,4000}'|[^\s"'<>=]{1,1000}(?=[\s>]))"""
 FLAG = r"(?:checked|controls|disabled|download|hidden|loop|muted|open|readonly|required|selected)"
 # `a<b and c>d` is no tag, because an attribute needs a value.
 TAG = rf"<(?P<slash>/?)(?P<name>{NAME}|\d{{1,4}})(?:\s+(?:{NAME}\s?=\s?{VALUE}|{FLAG})){{0,50}}\s{{0,9}}(?P<empty>/?)>"
-COMMENT = r"<!--[^<>]{0,4000}-->"
+# Comments, processing instructions and document types.
+COMMENT = r"(?:<!--[^<>]{0,4000}-->|<\?[A-Za-z][^<>]{0,4000}\?>|<![A-Za-z][^<>]{0,4000}>)"
 ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|[#]\d{1,7}|[#][xX][0-9A-Fa-f]{1,6});"
 FIELD = r"[A-Za-z0-9_][\w.\-\[\]']{0,60}"
 BRACES = rf"""

@@ -18,6 +18,8 @@ from translate.data.readers.rows import Row, Wanted
 from translate.data.readers.tables import select
 from translate.errors import UserError
 
+UNIX_LINES = r"tr '\r' '\n' < FILE > NEW.csv"
+
 
 def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
     """Yield the wanted columns of each row, with spaces for line breaks.
@@ -37,16 +39,17 @@ class _Table:
         reader = csv.reader(self._lines(), strict=True)
         num_columns = 0
         while True:
+            first_line = self._num_lines + 1
             try:
                 cells = next(reader, None)
             except (csv.Error, BadLineError) as error:
-                reason = (
-                    f"is not valid CSV ({str(error).partition(' - ')[0]})"
-                    if isinstance(error, csv.Error)
-                    else str(error)
-                )
-                place = f"row {self._num_rows + 1} (line {self._num_lines})"
-                raise UserError(f"{self._path}: {place} {reason}") from None
+                fault = str(error).partition(" - ")[0]
+                line, reason = self._num_lines, f"is not valid CSV ({fault})" if isinstance(error, csv.Error) else fault
+                if fault == "unexpected end of data":
+                    line, reason = first_line, "has a quotation mark that is never closed; remove it, or double it"
+                elif fault.startswith("new-line character"):
+                    reason = f"has carriage returns as line ends; convert the file with: {UNIX_LINES}"
+                raise UserError(f"{self._path}: row {self._num_rows + 1} (line {line}) {reason}") from None
             if cells is None:
                 return
             self._num_rows += 1

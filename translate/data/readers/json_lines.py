@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from translate.data.readers.lines import BadLineError, in_one_line, lines_or_errors
 from translate.data.readers.rows import SETTINGS, Row, Wanted, two_of
+from translate.errors import UserError
 
 TRANSLATION = "translation"
 
@@ -19,7 +20,7 @@ def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
     """
     keys: list[str] = []
     has_numbers = any(isinstance(column, int) for column in wanted.columns)
-    for line in lines_or_errors(stream, str(wanted.path)):
+    for number, line in enumerate(lines_or_errors(stream, str(wanted.path)), start=1):
         try:
             if isinstance(line, BadLineError):
                 raise line
@@ -29,6 +30,10 @@ def rows(stream: BinaryIO, wanted: Wanted) -> Iterator[Row]:
             texts = _texts(line)
             if not keys:
                 known = _keys_of_text(texts)
+                if has_numbers and len(known) < 2:
+                    found = f"text under {known[0]} only" if known else "no text"
+                    reason = f"line {number}, its first object, has {found}; name two keys by {SETTINGS}"
+                    raise UserError(f"{wanted.path}: {reason}")
                 keys = two_of(known, wanted, "keys with text")
             elif has_numbers and {*_keys_of_text(texts)} - {*known}:
                 more = ", ".join(key for key in _keys_of_text(texts) if key not in known)

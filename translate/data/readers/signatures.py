@@ -7,7 +7,9 @@ import re
 HEAD_BYTES = 4096
 CONVERT = "convert the file with: iconv -f ENCODING -t UTF-8 FILE > NEW, where ENCODING is the encoding of the file"
 FROM_WESTERN = "it looks like Windows-1252 or Latin-1; if so: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+OFFICE = rb"(?s)PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|word/|mimetype)"
 SIGNATURES = {
+    OFFICE: "is an office document; save a table as CSV in UTF-8 (.csv), or text as plain text in UTF-8",
     b"\x1f\x8b": "is compressed with gzip; give it a name that ends in .gz",
     rb"BZh[1-9]1AY&SY": "is compressed with bzip2; give it a name that ends in .bz2",
     b"\xfd7zXZ\x00": "is compressed with xz; give it a name that ends in .xz",
@@ -50,7 +52,7 @@ def ending_of_content(head: bytes) -> str:
     """Return the ending that a file which begins like this should have because it holds both sides, or ""."""
     line = head.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0]
     if head.startswith(b"PK\x03\x04"):
-        return ".zip"
+        return "" if re.match(OFFICE, head) else ".zip"
     if b"<tmx" in head and line.lstrip().startswith(b"<"):
         return ".tmx"
     if re.match(rb'\{\s*"', line):
