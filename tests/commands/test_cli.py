@@ -294,8 +294,8 @@ def test_other_errors_print_one_line(run, tiny_run: Path, tmp_path: Path, monkey
     run("attention", tmp_path).assert_one_line_about("not an attention folder")
     run("attention", tmp_path / "no.npz").assert_one_line_about("no.npz: no such file")
     run("attention", tmp_path, "--kind", "nonsense").assert_one_line_about("--kind", "cross")
-    give_input(monkeypatch, b"fine\n\xff\n")
-    run("decode", tiny_run).assert_one_line_about("standard input: line 2 is not UTF-8")
+    give_input(monkeypatch, b"\xff\n")
+    run("decode", tiny_run).assert_one_line_about("standard input: line 1 is not UTF-8")
 
 
 def test_attention_folder_never_overwrites_the_input(run, tiny_run: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from translate import load
 from translate.api import load_translator
 from translate.attention.extract import attention_maps
 from translate.config.settings import Config, DecodeSettings, VocabSettings
+from translate.data.readers.lines import read_lines
 from translate.data.vocab import VocabPair, train_vocab
 from translate.decoding.engine import SearchStep
 from translate.decoding.line_translator import LineTranslator
@@ -148,6 +150,14 @@ def test_first_lines_are_translated_early_and_long_lines_one_by_one(translator: 
     assert read == FIRST_WINDOW
     assert next(translator.translations(endless(" " * WINDOW_CHARACTERS))).id == 1
     assert read == 1
+
+
+def test_lines_before_one_that_cannot_be_read_are_translated(translator: LineTranslator, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"She sings.\n" * (FIRST_WINDOW + 2) + b"\xff\n")
+    found = translator.translations(read_lines(tmp_path / "in"))
+    assert [each.id for each in islice(found, FIRST_WINDOW + 2)] == [*range(1, FIRST_WINDOW + 3)]
+    with pytest.raises(UserError, match=f"line {FIRST_WINDOW + 3} is not UTF-8"):
+        next(found)
 
 
 def test_run_folder_can_be_copied_and_moved(tiny_run: Path, tmp_path: Path, translator: LineTranslator) -> None:

@@ -285,8 +285,8 @@ def test_decode_that_cannot_be_resumed_is_reported(
         )
     assert mine.read_text() == "mine\n"
     mine.unlink()
-    source.write_bytes(b"Good.\nBad: \xff\n")
-    assert "in.txt: line 2 is not UTF-8" in refusal("--input", source, "--output", out)
+    source.write_bytes(b"Bad: \xff\n")
+    assert "in.txt: line 1 is not UTF-8" in refusal("--input", source, "--output", out)
     assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]
 
 

@@ -45,6 +45,10 @@ class BadLineError(ValueError):
         self.trouble, self.shown = trouble, shown
 
 
+class UnreadableLineError(UserError):
+    """Names a line, row or unit that cannot be read. Those before it were read."""
+
+
 def read_lines(path: Path, digest: Digest = None) -> Iterator[str]:
     """Yield the lines of a file. digest: see `open_unpacked`. Raises UserError if a line cannot be read."""
     with open_unpacked(path, digest) as stream:
@@ -57,7 +61,7 @@ def split_lines(stream: BinaryIO, name: str) -> Iterator[str]:
         try:
             line = decode_line(raw)
         except BadLineError as error:
-            raise UserError(f"{name}: line {number} {error}") from None
+            raise UnreadableLineError(f"{name}: line {number} {error}") from None
         yield (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).removesuffix("\r")
 
 

@@ -16,6 +16,7 @@ from translate.data.readers.lines import (
     BLOCK_BYTES,
     BadLineError,
     Digest,
+    UnreadableLineError,
     open_binary,
     open_file,
     open_unpacked,
@@ -138,7 +139,7 @@ def read_rows(wanted: Wanted, digest: Digest = None) -> Iterator[tuple[str, ...]
     assert format_
     for number, row in enumerate(rows_or_errors(wanted, digest), start=1):
         if isinstance(row, BadLineError):
-            raise UserError(f"{wanted.path}: {format_.unit} {number} {row}")
+            raise UnreadableLineError(f"{wanted.path}: {format_.unit} {number} {row}")
         if row is not None:
             yield row
 
