@@ -90,6 +90,7 @@ def test_a_second_ctrl_c_interrupts_at_once_and_does_not_end_the_program(
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"out": 3}, "out should be a path, not int"),
     ({"src": 3}, "src should be a path, not int"),
+    ({"src": b"a.en"}, "src should be a path, not bytes"),
     ({"valid_tgt": ["a", 3]}, "valid_tgt should be a path, not int"),
     ({"device": 3}, "device should be a string, not int"),
     ({"resume": 1}, "resume should be of type bool, not int"),

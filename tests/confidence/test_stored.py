@@ -160,7 +160,7 @@ def damaged(path: Path) -> None:
     [
         ("confidence.json", damaged, "confidence.json: damaged"),
         ("confidence.json", lambda path: path.write_text("[]"), "confidence.json: damaged"),
-        ("confidence.safetensors", damaged, "confidence.safetensors: damaged"),
+        ("confidence.safetensors", damaged, "confidence.safetensors: damaged, .*; or delete confidence.json"),
         ("confidence.safetensors", Path.unlink, "confidence.safetensors: missing"),
     ],
 )

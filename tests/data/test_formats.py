@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 import zipfile
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from translate.data.parallel_text import Pair, ParallelText, fingerprint, text_o
 from translate.data.readers import lines
 from translate.data.readers import packings as packing_reader
 from translate.data.readers import tmx as tmx_reader
-from translate.data.readers.sides import FORMATS, read_side
+from translate.data.readers.rows import Wanted
+from translate.data.readers.sides import FORMATS, read_rows, read_side
 from translate.data.readers.tables import is_header
 from translate.data.text_scan import scan_text
 from translate.errors import UserError
@@ -227,6 +229,14 @@ TABLES = {
 @pytest.mark.parametrize("content", TABLES, ids=TABLES.values())
 def test_unusable_tables_are_refused_in_one_line(tmp_path: Path, content: str) -> None:
     assert TABLES[content] in refusal(written(tmp_path, "a.csv", content))
+
+
+def test_a_table_with_more_columns_tells_which_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scored, table = written(tmp_path, "a.tsv", "0.9\tGo.\tVa !\n"), written(tmp_path, "b.tsv", "Go.\tVa !\n")
+    for path, columns in (scored, (2, 3)), (scored, (1, 2)), (table, (1, 2)):
+        deque(read_rows(Wanted(path, columns)), maxlen=0)
+    said = f"note: {scored}: columns 1 and 2 of 3 are read; to choose others, set data.src_column and data.tgt_column"
+    assert [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()] == [said]
 
 
 def archive_of(**members: str) -> bytes:

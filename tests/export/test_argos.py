@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_nothing(
     with failing(tmp_path, "write", number, errno.ENOSPC):
         assert export(tiny_run, tmp_path / "x.argosmodel") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "No space left on device" in line
+    assert line == f"error: {tmp_path / 'x.argosmodel'}: cannot be written: No space left on device"
     assert not [*tmp_path.iterdir()]
 
 

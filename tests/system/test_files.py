@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.disk import failing
 from translate.errors import UserError
 from translate.system.files import (
     append_text,
@@ -18,6 +19,15 @@ from translate.system.files import (
     refuse_overwriting,
     write_text,
 )
+
+
+def test_disk_errors_name_what_a_temporary_folder_becomes(tmp_path: Path) -> None:
+    with (
+        failing(tmp_path, "write", 1),
+        pytest.raises(UserError, match=f"^{tmp_path / 'new'}: cannot be written: No space left on device$"),
+        atomic_folder(tmp_path / "new") as partial,
+    ):
+        write_text(partial / "a", "text")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def train(
     for argument, value in arguments.items():
         name = NAMES.get(argument, f"data.{argument}")
         if value is not None and argument != "max_minutes":
-            value = [value] if isinstance(value, str | Path) or not isinstance(value, Sequence) else list(value)
+            value = [value] if isinstance(value, str | bytes | Path) or not isinstance(value, Sequence) else list(value)
             for path in value:
                 check_path(path, argument)
             value = [str(path) for path in value]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # of confidence.json
 MAX_TABLE_BYTES = 2**28
 ADVICE = "delete it; `translate evaluate --calibrate` writes it again"
+TABLES_ADVICE = "restore it; or delete confidence.json, and `translate evaluate --calibrate` writes both"
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,9 @@ def _intact_tables(run: Run, digest: str) -> bytes:
     try:
         content = read_regular(path, MAX_TABLE_BYTES)
     except FileNotFoundError:
-        way_out = f"restore it; or delete {run.confidence_path.name}, and `translate evaluate --calibrate` writes both"
-        raise UserError(f"{path}: missing; {way_out}") from None
+        raise UserError(f"{path}: missing; {TABLES_ADVICE}") from None
     if hashlib.sha256(content).hexdigest() != digest:
-        raise UserError(f"{path}: damaged, or of another run; {ADVICE}")
+        raise UserError(f"{path}: damaged, or of another run; {TABLES_ADVICE}")
     return content
 
 
@@ -145,4 +145,4 @@ def _usable_tables(run: Run, digest: str, vocab: Vocab) -> Tables:
         sizes = [len(tables[name]) - vocab.size for name in ("surprisals", "begins", "unpaired")]
         if sizes == [0, 0, 1] and len(tables["pairs"]) == len(tables["affinities"]) and "words" in tables:
             return tables
-    raise UserError(f"{run.confidence_tables_path}: damaged, or of another run; {ADVICE}")
+    raise UserError(f"{run.confidence_tables_path}: damaged, or of another run; {TABLES_ADVICE}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator
@@ -29,6 +30,7 @@ INPUTS = (
 INNER_FOLDERS = {"corpus", "checkpoints", "snapshots", "ctranslate2"}  # of a run
 FOLDER_ERRORS = (*DISK_ERRORS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
 
+PARTIAL = re.compile(r"\.(.+)\.\w{8}\.partial")  # names of temporary files and folders
 MAX_BYTES = 2**24  # default size limit of a file that is read whole
 
 
@@ -123,7 +125,8 @@ def atomic_replace(path: Path) -> Iterator[Path]:
     try:
         with naming_disk_errors(path):
             partial.touch(0o600, exist_ok=False)
-        with naming_disk_errors(path, DISK_ERRORS, "; the existing file is unchanged"):
+        note = "; the existing file is unchanged" if path.exists() else ""
+        with naming_disk_errors(path, DISK_ERRORS, note):
             yield partial
             os.umask(umask := os.umask(0))  # the umask can only be read by setting it
             partial.chmod(0o666 & ~umask)
@@ -182,15 +185,18 @@ def write_text(path: Path, content: str) -> None:
 def naming_disk_errors(path: Path, numbers: Collection[int] | None = None, note: str = "") -> Iterator[None]:
     """Convert OSErrors raised while writing to `path` to UserErrors that name the file.
 
-    The operating system's errors for full or broken disks do not contain the file name. numbers: error numbers to
-    convert, or None for all. note: text appended to the message.
+    The operating system's errors for full or broken disks do not contain the file name. For a file in a temporary
+    folder, what the folder becomes is named. numbers: error numbers to convert, or None for all. note: text appended to
+    the message.
     """
     try:
         yield
     except OSError as error:
         if numbers is not None and error.errno not in numbers:
             raise
-        raise UserError(f"{path}: cannot be written: {error.strerror}{note}") from None
+        folders = ((folder, PARTIAL.fullmatch(folder.name)) for folder in path.parents)
+        shown = next((folder.with_name(found[1]) for folder, found in folders if found), path)
+        raise UserError(f"{shown}: cannot be written: {error.strerror}{note}") from None
 
 
 def sync(path: Path) -> None:

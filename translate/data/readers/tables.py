@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from translate.config.languages import NAMES
 from translate.data.readers.lines import BadLineError
-from translate.data.readers.rows import Row, Wanted, note_once
+from translate.data.readers.rows import SETTINGS, Row, Wanted, note_once
 from translate.errors import UserError
 
 # The names of columns that are recognized in the first row. The others must look like names, too: short, without signs.
@@ -28,6 +28,8 @@ def select(rows: Iterable[Sequence[str] | BadLineError], wanted: Wanted, separat
                 raise UserError(f"{wanted.path}: row 1, which should name the columns, {cells}")
             yield cells
             continue
+        if number == 1 and wanted.columns == (1, 2) and len(cells) > 2:
+            note_once(f"{wanted.path}: columns 1 and 2 of {len(cells)} are read; to choose others, set {SETTINGS}")
         if number == 1 and _begins_with_header(cells, wanted):
             places = [_place(column, cells, wanted) for column in wanted.columns]
             yield None
