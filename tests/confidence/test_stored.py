@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.disk import failing
 from tests.helpers.runs import CPU, changed
 from translate import cli
 from translate.api import load_translator
@@ -185,6 +186,18 @@ def test_tables_that_are_none_are_named_even_if_their_checksum_is_right(
     stored.store(run, estimator.model, content, weights)
     with pytest.raises(UserError, match=r"confidence\.safetensors: damaged"):
         stored.load_estimator(run, vocab, weights)
+
+
+def test_a_disk_that_is_full_between_the_files_leaves_a_run_that_translates(calibrated: Path, tmp_path: Path) -> None:
+    run = copied(calibrated, tmp_path)
+    vocab, weights = run.load_vocabs().src, run.digest_of_weights()
+    estimator = stored.load_estimator(run, vocab, weights)
+    assert estimator
+    tables = run.confidence_tables_path.read_bytes()
+    for changed_tables in tables, tables[:-1] + b"x":
+        with failing(run.path, "write", 2), pytest.raises(UserError, match=r"confidence\.json: cannot be written"):
+            stored.store(run, estimator.model, changed_tables, weights)
+        assert (stored.load_estimator(run, vocab, weights) is not None) == (changed_tables == tables)
 
 
 @pytest.mark.parametrize("change", [{"other": Term(1, 0, 1)}, {"length": Term(1, 0, 0)}])

@@ -18,7 +18,7 @@ from translate.data.vocab import Vocab
 from translate.errors import UserError
 from translate.run.folder import Run
 from translate.system.checked_json import read_record, typed, write_record
-from translate.system.files import read_regular, write_bytes
+from translate.system.files import naming_disk_errors, read_regular, write_bytes
 from translate.system.terminal_text import print_message
 
 if TYPE_CHECKING:
@@ -112,10 +112,20 @@ def packed(tables: Mapping[str, npt.NDArray[Any]]) -> bytes:
 
 
 def store(run: Run, model: ConfidenceModel, tables: bytes, weights: str) -> None:
-    """Write the files, the tables first."""
+    """Write the files, the tables first. If the disk is full then, the run has no confidence, but is of use."""
+    digest = hashlib.sha256(tables).hexdigest()
+    with naming_disk_errors(run.confidence_path):
+        if digest != _tables_before(run):  # the record would call these tables damaged
+            run.confidence_path.unlink(missing_ok=True)
     write_bytes(run.confidence_tables_path, tables)
-    record = _Record(weights, hashlib.sha256(tables).hexdigest(), model)
+    record = _Record(weights, digest, model)
     write_record(run.confidence_path, asdict(record), FORMAT)
+
+
+def _tables_before(run: Run) -> str | None:
+    with suppress(FileNotFoundError, UserError):
+        return _read(run).tables
+    return None
 
 
 def _read(run: Run) -> _Record:
