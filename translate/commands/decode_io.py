@@ -217,7 +217,7 @@ def _write_resumably(job: Job, places: Places, made_by: Mapping[str, Any]) -> in
     else:
         file.resume()
         state = f"resuming after line {file.num_lines:,}, the last one in {file.partial}"
-        print_message(state if file.num_lines else f"{file.partial} contains no translated lines; starting from line 1")
+        print_message(state if file.num_lines else "no lines to resume from; starting from line 1")
     num_done = file.num_lines
     with file.writing():
         job.world.gather(num_done)

@@ -198,5 +198,14 @@ class OutputFile:
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Describe the differences between two records."""
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-    notes = {name: f"was {old.get(name)!r} and is now {new.get(name)!r}" for name in names}
+    notes = {name: f"was {_said(name, old.get(name))} and is now {_said(name, new.get(name))}" for name in names}
     return [f"{name} {'changed' if name in DIGESTS else notes[name]}" for name in names]
+
+
+def _said(name: str, value: Any) -> str:
+    """Return the value of a setting or of an option as a user writes it."""
+    if name.startswith("--") and (value is None or value is False or value in ("", [])):
+        return "not given"
+    if name.startswith("--") and value is True:
+        return "given"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
