@@ -142,6 +142,7 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
     from translate.alignment.methods import MapChoice, pharaoh
     from translate.alignment.settings import AlignmentOptions
     from translate.alignment.stored import StoredAlignment
+    from translate.report.text import counted
 
     config, origin = given.config(pairing.reverse is not None), ""
     if choice == MapChoice() and given == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
@@ -160,7 +161,7 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
             first.append(((pair, links), None))
     seconds = max(time.monotonic() - start, 1e-3)
     without = f"; {num_without:,} without links (empty, too long, or with mismatched pieces)" if num_without else ""
-    print_message(f"{num_lines:,} lines in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}")
+    print_message(f"{counted(num_lines, 'line')} in {seconds:.1f} s, {num_lines / seconds:,.0f} lines/s{without}")
     return first
 
 

@@ -223,6 +223,7 @@ def _all_translations(request: EvaluateRequest, text: ReferencedText) -> list[li
 
 def _translated(translator: LineTranslator, request: EvaluateRequest, run: Path, text: ReferencedText) -> list[str]:
     from translate.commands.decode_io import warn
+    from translate.report.text import counted
 
     started, found = time.monotonic(), []
     settings = changed_search(translator.settings, request.changes)
@@ -231,9 +232,10 @@ def _translated(translator: LineTranslator, request: EvaluateRequest, run: Path,
         warn(replace(translation, warnings=tuple(each for each in translation.warnings if each not in reasons)))
         found.append(translation)
     seconds = time.monotonic() - started
-    print_message(f"{run}: {len(found):,} lines in {seconds:.1f} s on {translator.engine.description}")
+    print_message(f"{run}: {counted(len(found), 'line')} in {seconds:.1f} s on {translator.engine.description}")
     if num_unsure := sum(bool(each.confidence and each.confidence.reasons) for each in found):
-        print_message(f"{run}: {num_unsure:,} translations are unsure; `translate decode --json` shows which and why")
+        state = f"{counted(num_unsure, 'translation')} {'are' if num_unsure > 1 else 'is'} unsure"
+        print_message(f"{run}: {state}; `translate decode --json` shows which and why")
     if request.is_to_calibrate and run == request.paths[0]:
         from translate.commands.calibration import store_confidence
 

@@ -81,7 +81,7 @@ def fit_to(
     """
     pairs = [(each, refs) for each, refs in zip(translations, references, strict=True) if each.parts]
     if len(pairs) < MIN_LINES:
-        raise UserError(f"{len(pairs)} lines are too few to fit the confidence; at least {MIN_LINES} are needed")
+        raise UserError(f"at least {MIN_LINES} lines are needed to fit the confidence, not {len(pairs)}")
     corpus = open_corpus(run.corpus_path / "train", vocabs)
     if corpus is None:
         raise UserError(f"{run.corpus_path}: has no encoded training text, which shows what words the model has seen")
