@@ -15,7 +15,8 @@ import pytest
 from translate.attention.selection import AttentionSelection
 from translate.data.readers.arriving import ArrivingLines, lines_of
 from translate.data.readers.lines import MAX_LINE_BYTES, split_lines
-from translate.decoding.line_translator import LineTranslator, _windows
+from translate.decoding.line_translator import LineTranslator
+from translate.decoding.windows import windows_of
 from translate.errors import UserError
 from translate.report.attention_folder import AttentionWriter
 from translate.run.folder import Run
@@ -47,7 +48,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def test_each_window_ends_where_the_producer_waits(pipe: Pipe) -> None:
-    windows = _windows(pipe.lines, 1)
+    windows = windows_of(pipe.lines, 1)
     pipe.write(b"one\n")
     assert next(windows) == [(1, "one")]
     pipe.write(b"two\nthree\nfo")
@@ -63,12 +64,12 @@ def test_a_producer_that_does_not_wait_fills_the_windows_of_a_file(pipe: Pipe, t
     with (tmp_path / "text").open("rb") as stream:
         lines = lines_of(stream, "text")
         assert not isinstance(lines, ArrivingLines)
-        assert list(_windows(pipe.lines, 1)) == list(_windows(lines, 1))
+        assert list(windows_of(pipe.lines, 1)) == list(windows_of(lines, 1))
 
 
 def test_a_producer_that_trickles_does_not_hold_a_window_open(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe.write(b"a\n" * 16)
-    assert next(_windows(pipe.lines, 1)) == [(number, "a") for number in range(1, 17)]
+    assert next(windows_of(pipe.lines, 1)) == [(number, "a") for number in range(1, 17)]
     pipe.write(b"part of a line")
     assert not pipe.lines.has_next(time.monotonic() - 1.0)
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)  # a clock that stands still
