@@ -423,6 +423,12 @@ def test_an_export_does_not_overwrite_other_files(copied_run: Run, tmp_path: Pat
     (tmp_path / "thesis.tex").write_text("...")
     with pytest.raises(UserError, match="already exists and contains other files"):
         export_ctranslate2(copied_run, tmp_path)
+    for _ in range(2):  # the second export replaces the first
+        export_ctranslate2(copied_run, tmp_path / "model", readme=lambda _: "")
+    (tmp_path / "model" / "thesis.tex").write_text("...")
+    with pytest.raises(UserError, match="already exists and contains other files"):
+        export_ctranslate2(copied_run, tmp_path / "model", readme=lambda _: "")
+    assert (tmp_path / "model" / "thesis.tex").exists()
     with pytest.raises(UserError, match="choose one of"):
         export_ctranslate2(copied_run, tmp_path / "out", "int3")
     copied_run.weights_path.write_bytes(copied_run.weights_path.read_bytes()[:-4])

@@ -26,6 +26,11 @@ from translate.system.checked_json import write_record
 from translate.system.files import atomic_folder, folder_size, write_text
 
 LAYER_NORM_EPSILON = 1e-5  # the default in PyTorch
+VOCABULARIES = "shared_vocabulary", "source_vocabulary", "target_vocabulary"
+NAMES = frozenset(
+    ["model.bin", "config.json", "vocab.model", "vocab.src.model", "vocab.tgt.model", "README.md", RECORD]
+    + [f"{name}.{ending}" for name in VOCABULARIES for ending in ("json", "txt")]  # .txt by older CTranslate2
+)  # what exports write
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -51,7 +56,9 @@ def export_ctranslate2(
     spec = _specification(config, vocabs, weights.arrays)
     spec.optimize(quantization=None if precision == "float32" else precision)
     separate = {"vocab.src.model": vocabs.src, "vocab.tgt.model": vocabs.tgt}
-    with atomic_folder(folder, RECORD) as partial:
+    # Another program's file in the run's own cached model is no reason not to renew that.
+    is_ours = readme is None or (folder.is_dir() and {entry.name for entry in folder.iterdir()} <= NAMES)
+    with atomic_folder(folder, RECORD if is_ours else None) as partial:
         spec.save(str(partial))
         for name, vocab in ({"vocab.model": vocabs.src} if vocabs.joint else separate).items():
             (partial / name).write_bytes(vocab.proto)
