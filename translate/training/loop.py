@@ -35,7 +35,7 @@ from translate.training.prepare import Prepared, prepare_together
 from translate.training.resume import init_from_run, library_of_products, restore_checkpoint
 from translate.training.snapshots import record_snapshots
 from translate.training.step import AFTER_DIVERGENCE, WHY_HALVED, StepResult, Trainer
-from translate.training.tensorboard import tensorboard_events
+from translate.training.tensorboard import check_tensorboard, tensorboard_events
 from translate.training.validation import settle_criterion, validate
 
 MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training
@@ -56,6 +56,7 @@ def train(
     share of every step; only the first process writes files. reasons: explanations of the chosen settings, to be
     logged. scan: result of an earlier scan of the training text, if available.
     """
+    check_tensorboard(config.train.tensorboard)
     if world.is_first:
         init_from_run(run, config)
     prepared = prepare_together(run, config, world, scan)

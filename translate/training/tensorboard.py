@@ -32,12 +32,11 @@ def tensorboard_events(run: Run, is_on: bool) -> Iterator[None]:
     """Write each line added to metrics.jsonl during the block as events in RUN/tensorboard, unless it is off.
 
     The events of the lines so far are written again in place of the earlier ones, so a resumed run has each line once,
-    and also those from before the setting was on. Raises UserError if TensorBoard is not installed.
+    and also those from before the setting was on.
     """
     if not is_on:
         yield
         return
-    check_tensorboard(is_on)
     writers: list[Any] = []
     with run.tolerating_disk_errors(WHAT):
         writers.append(_writer_of(run))
