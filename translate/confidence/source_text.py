@@ -98,7 +98,7 @@ def words_in(text: str) -> list[str]:
 
 
 def hash_of(word: str) -> int:
-    """Return the hash of a word, 32 bits, which is the same in capitals and small letters."""
+    """Return the 32-bit hash of a word; upper and lower case have the same."""
     return zlib.crc32(word.lower().encode("utf-8", "replace"))
 
 

@@ -53,7 +53,7 @@ function find(table, number) {
   return table[low] === number ? low : -1;
 }
 
-/** The CRC-32 of a word in small letters. */
+/** The CRC-32 of a word in lower case. */
 function hashOf(word) {
   let crc = ~0;
   for (const byte of new TextEncoder().encode(word.toLowerCase())) {
