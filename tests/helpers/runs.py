@@ -19,7 +19,7 @@ from translate.run.weights import TRAINING_ONLY, ModelIdentity, read_checked_wei
 from translate.system.files import write_bytes
 from translate.training.checkpoint import TrainingState
 from translate.training.loop import train
-from translate.training.optimizer import ExponentialMovingAverage
+from translate.training.optimizer import ExponentialMovingAverage, MuonWithAdamW
 
 CPU = torch.device("cpu")
 WIDTH = {"d_model": 32, "num_decoder_layers": 2}
@@ -127,7 +127,8 @@ def untrained(path: Path, config: Config, vocabs: VocabPair) -> Run:
 def trained(seed: int, is_averaged: bool = True, width: int = 4) -> TrainingState:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * seed)
+    weights = list(model.parameters())
+    optimizer = MuonWithAdamW([{"params": weights[::2]}, {"params": weights[1::2]}], lr=0.1 * seed)
     state = TrainingState(model, optimizer, ExponentialMovingAverage(model, 0.5) if is_averaged else None, IDENTITY, 1)
     for step in 1, 2:
         train_step(state, step)

@@ -50,7 +50,8 @@ def test_a_loaded_state_equals_the_saved_one_and_trains_identically(tmp_path: Pa
     assert load_checkpoint(folder, loaded, refuse_warnings) == PROGRESS
     assert_same(tensors_of(saved), tensors_of(loaded))
     assert loaded.optimizer.param_groups[0]["lr"] == 0.2  # settings are not the checkpoint's
-    loaded.optimizer.param_groups[0]["lr"] = 0.1
+    for group in loaded.optimizer.param_groups:
+        group["lr"] = 0.1
     for state in saved, loaded:
         train_step(state, 3)
     assert_same(tensors_of(saved), tensors_of(loaded))

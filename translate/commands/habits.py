@@ -11,6 +11,7 @@ from translate.config.model_settings import Architecture
 from translate.config.nearest import nearest, nearest_settings
 from translate.config.settings import Config
 from translate.config.toml import setting_names, values_by_name
+from translate.config.train_settings import TrainSettings
 
 PIECES_PER_SENTENCE = 32  # for a batch size in sentences, with padding
 SECTIONS = ("train", "model", "data", "vocab", "decode")  # the first that has a setting is meant
@@ -149,7 +150,8 @@ def _explained_for_training(habit: Habit) -> str | None:
     if name in _HALVES:
         return "write --set train.precision=bfloat16; the default, auto, chooses it where it is faster"
     if name in ("optimizer", "optim"):
-        return "AdamW is the only optimizer; leave this option out"
+        known = get_args(TrainSettings.model_fields["optimizer"].annotation)
+        return f"write --set train.optimizer={value if value in known else 'adamw'}; there are {' and '.join(known)}"
     if name == "model" and value in get_args(Architecture):
         return f"write {habit.set('model.architecture')}"
     if name in _RUNS:

@@ -24,7 +24,9 @@ from translate.errors import UserError
 from translate.system.files import open_regular
 from translate.system.terminal_text import print_message, spelled_out
 
-FROZEN_IN_TRAINING = ("train.init_from", "train.seed", "train.batch_tokens", "train.accumulate", "train.adam_beta2")
+FROZEN_IN_TRAINING = tuple(
+    f"train.{name}" for name in ("init_from", "seed", "batch_tokens", "accumulate", "optimizer", "adam_beta2")
+)
 MAX_BYTES = 2**18  # maximum size of a settings file, in bytes
 MAX_LINE_BYTES = 10_000  # tomllib needs quadratic time in the number of parts of a dotted key
 MAX_SHOWN = 80  # maximum length of an invalid value quoted in a message

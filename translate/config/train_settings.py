@@ -20,6 +20,12 @@ class TrainSettings(Section):
     max_epochs: Limit = Field(0, description="stop after this many epochs")
     max_minutes: Minutes = Field(0.0, description="stop after this many minutes, excluding validation")
     learning_rate: Annotated[float, Field(ge=1e-12, le=1)] = Field(1e-3, description="peak learning rate")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: Muon for the weight matrices of the layers, AdamW for all other weights"
+    )
+    muon_learning_rate: Annotated[float, Field(ge=1e-12, le=1)] = Field(
+        0.01, description="peak learning rate of Muon, which follows the schedule of learning_rate"
+    )
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
         "inverse_sqrt",
         description="schedule after the warm-up; cosine decays to 0 at max_steps (if max_steps is 0, at the end that "
@@ -104,9 +110,10 @@ class TrainSettings(Section):
 
     @model_validator(mode="after")
     def _values_are_consistent(self) -> TrainSettings:
-        if (share := self.learning_rate * self.weight_decay) >= 1:
+        rate = "muon_learning_rate" if self.optimizer == "muon" else "learning_rate"
+        if (share := getattr(self, rate) * self.weight_decay) >= 1:
             raise ValueError(
-                f"weight_decay {self.weight_decay:g} times learning_rate {self.learning_rate:g} is {share:g}: "
+                f"weight_decay {self.weight_decay:g} times {rate} {getattr(self, rate):g} is {share:g}: "
                 "each step shrinks the weights by this fraction, which must be below 1 and is usually below 0.001"
             )
         if self.best_by != "valid_loss" and not self.validate_sentences:

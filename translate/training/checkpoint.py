@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
@@ -25,7 +24,7 @@ from translate.run.model import as_tensors, copy_tensors, parameters_of, save_te
 from translate.run.weights import ModelIdentity, read_checked_weights
 from translate.system.checked_json import read_record, typed, write_record
 from translate.system.files import naming_disk_errors, sync
-from translate.training.optimizer import ExponentialMovingAverage
+from translate.training.optimizer import AdamW, ExponentialMovingAverage
 
 FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")
@@ -88,7 +87,7 @@ class TrainingState(NamedTuple):
     """Contents of a checkpoint, except for the progress."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer  # AdamW
+    optimizer: AdamW
     ema: ExponentialMovingAverage | None
     identity: ModelIdentity
     seed: int  # train.seed, which differs between runs of the same text
@@ -189,8 +188,8 @@ def _read(checkpoint: Path, state: TrainingState) -> tuple[Progress, Tensors]:
     if OPTIMIZER in checksums:
         wanted[OPTIMIZER] = {
             f"{moment}.{name}": like
-            for name, parameter in wanted[MODEL].items()
-            for moment, like in (("exp_avg", parameter), ("exp_avg_sq", parameter), ("step", torch.zeros(())))
+            for name, parameter in state.model.named_parameters()
+            for moment, like in state.optimizer.moments(parameter).items()
         }
     tensors = {}
     for name, like in wanted.items():

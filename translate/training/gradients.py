@@ -36,6 +36,7 @@ class Gradients:
         """lines_of: function that names rows of the corpus. is_divisible: whether threads can compute shares."""
         self._settings, self._device, self._world, self._lines_of = settings, device, world, lines_of
         self._weights = list(loss.parameters())
+        self._sizes = [weight.numel() for weight in self._weights]
         self._too_large = math.inf  # size of the smallest part that did not fit in memory
         self._is_divisible = is_divisible and device.type == "cpu" and world.size == 1
         self.workers = Workers(usual_number(settings.part_tokens) if self._is_divisible else 1)
@@ -118,7 +119,7 @@ class Gradients:
                     if (gradient := found[number]) is not None:
                         weight.grad = gradient.contiguous() if weight.grad is None else weight.grad.add_(gradient)
 
-        self.workers.map(add_up, self.workers.divide(self._weights))
+        self.workers.map(add_up, self.workers.divide(self._sizes))
         return total([losses for losses, _ in results])
 
     def _loss_of(self, share: Part, num_tokens: int, rdrop: float, precision: str) -> tuple[Tensor, Losses]:

@@ -1,18 +1,22 @@
-"""Optimizer: learning-rate schedule, AdamW, and the exponential moving average (EMA) of the weights."""
+"""Optimizer: learning-rate schedule, AdamW with Muon, and the exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
 import copy
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from translate.config.train_settings import TrainSettings
 from translate.model.seq2seq import Seq2Seq
+from translate.system.device import multiplies_bfloat16
+from translate.training import muon
 
 
 def learning_rate(position: float, settings: TrainSettings) -> float:
@@ -54,7 +58,15 @@ class AdamW(torch.optim.AdamW):
     zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
-    def of(self, weights: Sequence[nn.Parameter]) -> AdamW:
+    def moments(self, weight: nn.Parameter) -> Mapping[str, Tensor]:
+        """Return tensors of the shapes of what `step` keeps for a weight, by name."""
+        return {"exp_avg": weight, "exp_avg_sq": weight, "step": torch.zeros(())}
+
+    def cost(self, weight: nn.Parameter) -> float:
+        """Return the time that it takes to update a weight, relative to that of one element."""
+        return weight.numel()
+
+    def of(self, weights: Sequence[nn.Parameter]) -> Self:
         """Return an optimizer of some of the weights, which shares the state of this one."""
         optimizer, chosen = copy.copy(self), {id(weight) for weight in weights}
         optimizer.param_groups = [
@@ -64,18 +76,76 @@ class AdamW(torch.optim.AdamW):
         return optimizer
 
 
-def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> AdamW:
-    """Build Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019) for weight matrices.
+class MuonWithAdamW(AdamW):
+    """Muon for the first group of weights, which are matrices, and AdamW for the others.
 
-    Biases, norms, embeddings and the output layer are not decayed: the embedding of a rare piece would shrink too much
-    between its infrequent updates.
+    muon_scale: Muon's learning rate relative to AdamW's, which is the "lr" of all groups. muon_dtype: of its products.
+    """
+
+    muon_scale = 1.0
+    muon_dtype = torch.float32
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Accept a state in which the matrices have no "step", which AdamW looks for to convert old states."""
+        torch.optim.Optimizer.__setstate__(self, state)
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Update the weights that have gradients."""
+        matrices, *others = groups = self.param_groups
+        self.param_groups = others
+        try:
+            super().step()
+        finally:
+            self.param_groups = groups
+        by_shape = defaultdict[torch.Size, list[Tensor]](list)
+        for weight in matrices["params"]:
+            if weight.grad is not None:
+                by_shape[weight.shape].append(weight)
+        for weights in by_shape.values():
+            self._step_by_muon(weights, self.muon_scale * matrices["lr"], matrices["weight_decay"])
+
+    def moments(self, weight: nn.Parameter) -> Mapping[str, Tensor]:
+        """See AdamW."""
+        return {"momentum": weight} if self._is_matrix(weight) else super().moments(weight)
+
+    def cost(self, weight: nn.Parameter) -> float:
+        """See AdamW. An update by Muon consists of products."""
+        return super().cost(weight) * (1 + min(weight.shape) / 32 if self._is_matrix(weight) else 1)
+
+    def _step_by_muon(self, weights: list[Tensor], rate: float | Tensor, weight_decay: float) -> None:
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+        momenta = [self.state[weight]["momentum"] for weight in weights]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        if self.found_inf is not None:  # then neither the momenta nor the weights change
+            are_unused = self.found_inf > 0
+            gradients = [torch.where(are_unused, *each) for each in zip(momenta, gradients, strict=True)]
+            rate = rate * (1 - self.found_inf)
+        muon.update(weights, gradients, momenta, rate, weight_decay, self.muon_dtype)
+
+    def _is_matrix(self, weight: nn.Parameter) -> bool:
+        return any(weight is each for each in self.param_groups[0]["params"])
+
+
+def build_optimizer(model: Seq2Seq, settings: TrainSettings, device: torch.device) -> AdamW:
+    """Build the optimizer of the settings: Adam (Kingma & Ba 2015) for all weights, or Muon for the weight matrices.
+
+    The weight matrices decay, decoupled from the gradient (Loshchilov & Hutter 2019). Biases, norms, embeddings and the
+    output layer do not: the embedding of a rare piece would shrink too much between its infrequent updates.
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     tables.add(id(model.output.weight))
-    decayed = [each for each in model.parameters() if each.dim() > 1 and id(each) not in tables]
+    matrices = [each for each in model.parameters() if each.dim() > 1 and id(each) not in tables]
     others = [each for each in model.parameters() if each.dim() <= 1 or id(each) in tables]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return AdamW(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    kind = MuonWithAdamW if settings.optimizer == "muon" else AdamW
+    optimizer = kind(groups, betas=(0.9, settings.adam_beta2), eps=1e-9, fused=device.type != "mps")
+    if isinstance(optimizer, MuonWithAdamW):
+        optimizer.muon_scale = settings.muon_learning_rate / settings.learning_rate
+        optimizer.muon_dtype = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    return optimizer
 
 
 class ExponentialMovingAverage:

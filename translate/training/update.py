@@ -1,4 +1,4 @@
-"""The end of a step: the norm of the gradients, clipping, AdamW and the moving average, divided among threads.
+"""The end of a step: the norm of the gradients, clipping, the optimizer and the moving average, divided among threads.
 
 Each thread has some of the weights, because a single core cannot use all of the memory's speed, which limits these
 operations. The results do not depend on the number of threads: they are computed for each weight by itself, and the
@@ -25,6 +25,8 @@ class Update:
         """clip_norm: maximum norm of the gradients; 0 disables clipping."""
         self._weights = list(model.parameters())
         self._optimizer, self._ema, self._clip_norm = optimizer, ema, clip_norm
+        self._sizes = [weight.numel() for weight in self._weights]
+        self._costs = [optimizer.cost(weight) for weight in self._weights]
 
     def gradient_norm(self, workers: Workers) -> float:
         """Return the norm of all gradients together."""
@@ -33,7 +35,7 @@ class Update:
             gradients = {number: grad for number in numbers if (grad := self._weights[number].grad) is not None}
             return dict(zip(gradients, torch._foreach_norm([*gradients.values()]), strict=True)) if gradients else {}
 
-        found = {key: norm for each in workers.map(norms, workers.divide(self._weights)) for key, norm in each.items()}
+        found = {key: norm for each in workers.map(norms, workers.divide(self._sizes)) for key, norm in each.items()}
         return float(torch.linalg.vector_norm(torch.stack([found[number] for number in sorted(found)])))
 
     def apply(self, gradient_norm: float, step: int, workers: Workers) -> None:
@@ -48,4 +50,4 @@ class Update:
             if self._ema:
                 self._ema.update(step, numbers)
 
-        workers.map(update, workers.divide(self._weights))
+        workers.map(update, workers.divide(self._costs))

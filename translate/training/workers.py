@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 MAX_WORKERS = 4  # each worker needs memory for its gradients, and time to add them to those of the others
 MIN_SHARE = 256  # target pieces per worker, including padding: smaller matrix products are inefficient
@@ -56,12 +55,12 @@ class Workers:
             sys.setswitchinterval(interval)
         return [result.result() for result in results]
 
-    def divide(self, tensors: Sequence[Tensor]) -> list[list[int]]:
-        """Divide tensors into a list per worker, with about equally many elements each. Returns lists of numbers."""
+    def divide(self, costs: Sequence[float]) -> list[list[int]]:
+        """Divide tasks among the workers, with about the same total cost each. Returns lists of the tasks' numbers."""
         lists: list[list[int]] = [[] for _ in range(self.count)]
-        sizes = [0] * self.count
-        for number in sorted(range(len(tensors)), key=lambda each: -tensors[each].numel()):
-            smallest = sizes.index(min(sizes))
+        totals = [0.0] * self.count
+        for number in sorted(range(len(costs)), key=lambda each: -costs[each]):
+            smallest = totals.index(min(totals))
             lists[smallest].append(number)
-            sizes[smallest] += tensors[number].numel()
+            totals[smallest] += costs[number]
         return [sorted(each) for each in lists if each]
