@@ -36,10 +36,11 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mo
     script, folder = load_script(), tmp_path / "served"
     folder.mkdir()
     checksums = {}
-    for name in script.SHA256_OF_TEXT:
-        text = f"a line of {name}\n".encode()
+    for name, num_lines in script.wanted(script.LANGUAGES, script.TESTS).items():
+        text = f"a line of {name}\n".encode() * num_lines
         (folder / f"{name}.gz").write_bytes(gzip.compress(text))
-        checksums[name] = script.hashlib.sha256(text).hexdigest()
+        if name in script.SHA256_OF_TEXT:
+            checksums[name] = script.hashlib.sha256(text).hexdigest()
     monkeypatch.setattr(script, "SHA256_OF_TEXT", checksums)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
@@ -66,6 +67,31 @@ def test_files_are_downloaded_and_checked(
     for path in folder.iterdir():
         path.unlink()
     assert call(script, monkeypatch, "--url", url, "--to", target) == 0  # what is there is not fetched again
+
+
+def test_all_languages_and_test_sets_are_fetched_unless_some_are_named(
+    served: tuple[ModuleType, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, _, url = served
+    assert call(script, monkeypatch, "--url", url, "--to", tmp_path / "all") == 0
+    found = {path.name.removesuffix(".gz") for path in (tmp_path / "all").iterdir()}
+    assert len(found) == 22
+    assert {"test_2018_flickr.cs", "test_2017_mscoco.fr", "test_2017_flickr.en", "train.cs"} <= found
+    named = ["--languages", "de", "--tests", "2016_flickr"]
+    assert call(script, monkeypatch, "--url", url, "--to", tmp_path / "some", *named) == 0
+    assert {path.name.removesuffix(".gz") for path in (tmp_path / "some").iterdir()} == set(script.SHA256_OF_TEXT)
+
+
+def test_a_file_without_a_known_checksum_must_have_the_known_number_of_lines(
+    served: tuple[ModuleType, Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script, folder, url = served
+    (folder / "val.fr.gz").write_bytes(gzip.compress(b"a line\n" * 1013))
+    assert call(script, monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
+    assert "val.fr.gz: not the expected file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -106,7 +132,7 @@ def test_missing_file_and_dead_server_are_reported_in_one_line(
     [
         ("HTTP/1.0 200 OK\r\nContent-Length: 500\r\n\r\nhalf", "IncompleteRead"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1ff\r\nhalf", "IncompleteRead"),
-        ("HTTP/1.0 200 OK\r\n\r\nhalf", "checksum differs"),
+        ("HTTP/1.0 200 OK\r\n\r\nhalf", "its text differs"),
         ("HTTP/1.0 200 OK\r\nContent-Length: x\r\n\r\nhalf", "error: "),
         ("HTTP/1.0 302 Found\r\nLocation: http://192.0.2.1/train.en.gz\r\n\r\n", "redirected to another host"),
         ("HTTP/1.0 302 Found\r\nLocation: ftp://127.0.0.1/train.en.gz\r\n\r\n", "redirected to another host"),
@@ -164,5 +190,6 @@ def test_invalid_url_is_reported_in_one_line(
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the Multi30k corpus is not beside this checkout")
 def test_real_corpus_has_the_checksums(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, SCRIPT, "--from", REAL, "--to", tmp_path], check=True, capture_output=True)
+    named = ["--languages", "de", "--tests", "2016_flickr"]
+    subprocess.run([sys.executable, SCRIPT, "--from", REAL, "--to", tmp_path, *named], check=True, capture_output=True)
     assert len(list(tmp_path.glob("*.gz"))) == 6
