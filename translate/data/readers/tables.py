@@ -28,8 +28,9 @@ def select(rows: Iterable[Sequence[str] | BadLineError], wanted: Wanted, separat
                 raise UserError(f"{wanted.path}: row 1, which should name the columns, {cells}")
             yield cells
             continue
-        if number == 1 and wanted.columns == (1, 2) and len(cells) > 2:
-            note_once(f"{wanted.path}: columns 1 and 2 of {len(cells)} are read; to choose others, set {SETTINGS}")
+        if number == 1 and wanted.columns == (1, 2) and len(cells) >= 2:
+            others = f" of {len(cells)} are read; to choose others, set {SETTINGS}" if len(cells) > 2 else " are read"
+            note_once(f"{wanted.path}: columns 1 and 2{others}")
         if number == 1 and _begins_with_header(cells, wanted):
             places = [_place(column, cells, wanted) for column in wanted.columns]
             yield None
