@@ -193,13 +193,16 @@ def describe_settings(config: Config) -> str:
     dropouts = {"dropout": model.dropout, "on attention": model.attention_dropout, "of BPE merges": vocab.dropout}
     decay = f"weight decay {train.weight_decay:g}, " if train.weight_decay else ""
     falls = f" that falls from {train.decay_from:.0%} on" if train.decay_from else ""
+    rate = train.muon_learning_rate
+    by_muon = f"Muon with learning rate {rate:g} for weight matrices, " if train.optimizer == "muon" else ""
+    rdrop = f"R-Drop {train.rdrop:g} from {train.rdrop_from:.0%} on, " if train.rdrop else ""
     warm_up = f"{train.warmup_steps} updates of warm-up" + (" (at most a tenth of all)" if train.is_timed else "")
     return (
         f"{vocab.size:,} joint BPE pieces, {model.num_encoder_layers}+{model.num_decoder_layers} layers, "
         f"width {model.d_model}, feed-forward {model.d_ff:,}, {model.num_heads} heads, "
         f"{', '.join(f'{name} {share:g}' for name, share in dropouts.items() if share)}, "
-        f"label smoothing {train.label_smoothing:g}, batches of {train.batch_tokens:,} pieces, Adam with learning rate "
-        f"{train.learning_rate:g}, {decay}{warm_up}, {train.schedule}{falls}, "
+        f"{rdrop}label smoothing {train.label_smoothing:g}, batches of {train.batch_tokens:,} pieces, {by_muon}"
+        f"Adam with learning rate {train.learning_rate:g}, {decay}{warm_up}, {train.schedule}{falls}, "
         f"gradients clipped at {train.clip_norm:g}"
     )
 

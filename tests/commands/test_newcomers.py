@@ -64,6 +64,8 @@ HABITS = {
     f"{TEXTS} --layers 2": "--set model.num_encoder_layers=2 --set model.num_decoder_layers=2",
     f"{TEXTS} --heads 4": "--set model.num_heads=4",
     f"{TEXTS} --dropout .1": "--set model.dropout=.1",
+    f"{TEXTS} --optimizer adam": "--set train.optimizer=adamw",
+    f"{TEXTS} --optim muon": "--set train.optimizer=muon",
     f"{TEXTS} --seed 7": "--set train.seed=7",
     f"{TEXTS} --vocab-size 500": "--set vocab.size=500",
     f"{TEXTS} --beam 5": "--set decode.beam_size=5",

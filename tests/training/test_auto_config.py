@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,6 +127,45 @@ def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
         load_config(None, each)
 
 
+def test_dropout_grows_with_the_number_of_times_that_training_reads_the_text() -> None:
+    measures = TextMeasures(29_000, 60.0, 65.0, 10_000, 14.0)
+
+    def dropouts(limit: str, values: Sequence[float], device: torch.device = CPU) -> list[float]:
+        return [choose_settings({limit: each}, measures, device)["model.dropout"] for each in values]
+
+    by_minutes = dropouts("train.max_minutes", [0.1, 3, 10, 60, 1e6])
+    assert by_minutes[:2] == [0, 0]
+    assert by_minutes == sorted(by_minutes)
+    assert by_minutes[-1] == 0.4
+    assert dropouts("train.max_epochs", [1, 3, 10, 60]) == [0, 0, 0.1, 0.24]
+    assert dropouts("train.max_steps", [num * 29_000 * 14 // 1024 for num in (1, 3, 10, 60)]) == [0, 0, 0.1, 0.24]
+    assert dropouts("train.max_minutes", [3], CUDA) > dropouts(
+        "train.max_minutes", [3]
+    )  # as it reads the text more often
+    of_two = {"train.max_epochs": 60, "train.max_minutes": 3}
+    assert choose_settings(of_two, measures, CPU)["model.dropout"] == 0  # the first limit counts
+
+
+@pytest.mark.parametrize(
+    ("given", "optimizer", "rates"),
+    [
+        ({}, "muon", (0.01, 9e-3)),
+        ({"train.optimizer": "adamw"}, "adamw", (None, 3e-3)),
+        ({"model.architecture": "decoder-only"}, "muon", (0.01, 9e-3)),
+        ({"model.architecture": "recurrent"}, "adamw", (None, 2e-3)),
+        ({"train.init_from": "runs/other"}, "adamw", (None, 7.5e-4)),
+        ({"train.learning_rate": 1e-3}, "muon", (0.01, 1e-3)),
+    ],
+    ids=str,
+)
+def test_the_rates_are_those_of_the_optimizer(
+    given: dict[str, object], optimizer: str, rates: tuple[float | None, float]
+) -> None:
+    settings = {**choose_settings(given, OF_EACH_SIZE[2], CPU), **given}
+    assert settings["train.optimizer"] == optimizer
+    assert (settings.get("train.muon_learning_rate"), settings["train.learning_rate"]) == rates
+
+
 def test_a_script_with_many_characters_gets_a_large_enough_vocabulary(tmp_path: Path) -> None:
     characters = [chr(0x4E00 + i) for i in range(3000)]
     lines = ["".join(characters[i : i + 10]) for i in range(0, 3000, 10)] * 3
@@ -234,8 +274,9 @@ def test_a_given_value_is_checked_before_the_text_is_read(tmp_path: Path) -> Non
         ({"train.rdrop": 0.0}, 0.0, 0.0, LATE),
         ({"model.dropout": 0.0}, 0.0, 0.0, LATE),  # of which it makes use
         ({"train.schedule": "inverse_sqrt"}, SIZES[2].rdrop, 0.0, 0.0),  # whose end nothing gives
-        ({"train.max_steps": 700}, SIZES[2].rdrop, LATE, LATE),
-        ({"train.max_steps": 7, "train.warmup_steps": 7}, SIZES[2].rdrop, 0.0, 0.0),  # no time to fall
+        ({"train.max_steps": 7000}, SIZES[2].rdrop, LATE, LATE),
+        ({"train.max_steps": 7000, "train.warmup_steps": 7000}, SIZES[2].rdrop, 0.0, 0.0),  # no time to fall
+        ({"train.max_minutes": 0.5}, 0.0, 0.0, LATE),  # no time to overfit
     ],
     ids=str,
 )

@@ -29,6 +29,7 @@ NUM_STEPS = 12
 EVERYTHING = {
     "vocab.dropout": 0.2,
     "train.accumulate": 3,
+    "train.optimizer": "muon",
     "train.weight_decay": 0.2,
     "train.ema_decay": 0.8,
     "train.label_smoothing": 0.1,

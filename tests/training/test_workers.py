@@ -77,6 +77,7 @@ def test_the_order_in_which_threads_run_changes_nothing(
     tiny_run: Path, config: Config, two_threads: None, architecture: str
 ) -> None:
     """Every dropout mask depends on the seed, the step and the share only, also that of attention weights."""
+    config = changed(config, "train", optimizer="muon")  # whose updates are divided, too
     config = with_model(config, architecture, dropout=0.3, attention_dropout=0.3)
     in_threads = [weights_after(config, tiny_run, 2) for _ in range(2)]
     torch.set_num_threads(1)  # one thread computes both shares

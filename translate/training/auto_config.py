@@ -2,10 +2,11 @@
 
 A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
 Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the second and third row of
-SIZES and to rotary positions; the rows for larger texts follow published models. So do the recurrent models: for small
-texts Sennrich and Zhang 2019 (strong dropout) and Caglayan et al. 2017, "LIUM-CVC Submissions for WMT17 Multimodal
-Translation Task" (256 units on Multi30k, gradients clipped to a norm of 1, as is the default here), for large texts
-Britz et al. 2017, "Massive Exploration of Neural Machine Translation Architectures" (wide layers, few of them).
+SIZES, to rotary positions, to Muon with its rates, and to how much dropout suits how many passes over the text; the
+rows for larger texts follow published models. So do the recurrent models: for small texts Sennrich and Zhang 2019
+(strong dropout) and Caglayan et al. 2017, "LIUM-CVC Submissions for WMT17 Multimodal Translation Task" (256 units on
+Multi30k, gradients clipped to a norm of 1, as is the default here), for large texts Britz et al. 2017, "Massive
+Exploration of Neural Machine Translation Architectures" (wide layers, few of them).
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ MAX_MINUTES = 60.0  # limit for training on a CPU
 WARMUP_STEPS = 1000  # or a tenth of all steps, if that is less
 MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are hardly faster per piece
 MIN_STEPS, MIN_STEPS_PER_EPOCH = 600, 5  # fewer steps leave a small text unlearned, whatever its number of epochs
+MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW for the other weights
+GPU_SPEEDUP = 20.0  # of training, relative to two cores
+DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
+RDROP_FROM = 20.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
 TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
 MAX_NAMED = 4  # maximum number of user settings that are listed by name
@@ -59,23 +64,24 @@ class Size(NamedTuple):
     layers: int  # number of layers in the encoder and also in the decoder
     d_model: int
     d_ff: int
-    dropout: float
+    speed: int  # target pieces per second that two cores train on
+    dropout: float  # minimum
     label_smoothing: float
     rdrop: float
     weight_decay: float
     batch_tokens: int
-    learning_rate: float
+    learning_rate: float  # of AdamW, without Muon
     epochs: int
 
 
 # The first row is for texts that a model can only memorize.
 SIZES = (
-    Size(1000, 2000, 20, 3, 128, 512, 0.1, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
-    Size(10_000, 2000, 20, 4, 128, 512, 0.3, 0.1, 0.0, 0.2, 1024, 2.5e-3, 100),
-    Size(60_000, 10_000, 8, 4, 128, 384, 0.25, 0.1, 3.0, 0.1, 4096, 3e-3, 60),
-    Size(400_000, 10_000, 8, 3, 256, 1024, 0.1, 0.1, 0.0, 0.0, 4096, 2e-3, 25),
-    Size(2_000_000, 16_000, 8, 4, 256, 1024, 0.1, 0.1, 0.0, 0.0, 8192, 1.5e-3, 10),
-    Size(float("inf"), 32_000, 8, 6, 512, 2048, 0.1, 0.1, 0.0, 0.0, 16_384, 7e-4, 10),
+    Size(1000, 2000, 20, 3, 128, 512, 9000, 0.1, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
+    Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.2, 1024, 2.5e-3, 100),
+    Size(60_000, 10_000, 8, 4, 128, 384, 7000, 0.0, 0.1, 3.0, 0.1, 4096, 3e-3, 60),
+    Size(400_000, 10_000, 8, 3, 256, 1024, 2500, 0.0, 0.1, 0.0, 0.0, 4096, 2e-3, 25),
+    Size(2_000_000, 16_000, 8, 4, 256, 1024, 1500, 0.0, 0.1, 0.0, 0.0, 8192, 1.5e-3, 10),
+    Size(float("inf"), 32_000, 8, 6, 512, 2048, 300, 0.1, 0.1, 0.0, 0.0, 16_384, 7e-4, 10),
 )
 
 
@@ -130,8 +136,12 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
 
     fixed: settings that were set by the user or are inherited. The others are chosen to agree with them.
     """
-    size = _size_for(measures.num_pairs, fixed.get("model.architecture", DEFAULT))
-    values = _model(size, fixed) | _steps(size, fixed, measures, device.type == "cpu") | _optimization(size, fixed)
+    architecture = fixed.get("model.architecture", DEFAULT)
+    size, is_cpu = _size_for(measures.num_pairs, architecture), device.type == "cpu"
+    steps = _steps(size, fixed, measures, is_cpu)
+    if architecture != "recurrent" and measures.num_pairs > SIZES[0].max_pairs:
+        size = _suited(size, _passes(size, {**steps, **fixed}, measures, is_cpu))
+    values = _model(size, fixed) | steps | _optimization(size, fixed)
     if not fixed.get("vocab.model") and fixed.get("vocab.algorithm") != "char":
         values["vocab.size"] = measures.vocab_size
     return {name: value for name, value in values.items() if name not in fixed}
@@ -144,7 +154,8 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
     dropout += f", weight decay {train.weight_decay:g}" if train.weight_decay else ""
-    rate = f"learning rate {train.learning_rate:g}" + (
+    by_muon = f"Muon {train.muon_learning_rate:g}, others " if train.optimizer == "muon" else ""
+    rate = f"learning rate {by_muon}{train.learning_rate:g}" + (
         f", decaying after {train.decay_from:.0%}" if train.decay_from else ""
     )
     limits = [f"{train.max_steps:,} steps"] * bool(train.max_steps)
@@ -230,17 +241,44 @@ def _steps(size: Size, fixed: Mapping[str, Any], measures: TextMeasures, is_cpu:
     return values | dict.fromkeys(LIMITS, 0) if any(fixed.get(name) for name in LIMITS) else values
 
 
+def _passes(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_cpu: bool) -> float:
+    """Return how many times training reads the text, estimated without a measurement: any machine gets the same."""
+    num_pieces = measures.num_pairs * measures.tgt_pieces
+    in_a_minute = 60 * size.speed * (1.0 if is_cpu else GPU_SPEEDUP)
+    limits = (
+        settings.get("train.max_epochs", 0),
+        settings.get("train.max_steps", 0) * settings["train.batch_tokens"] / num_pieces,
+        settings.get("train.max_minutes", 0.0) * in_a_minute / num_pieces,
+    )
+    return min(filter(None, limits), default=size.epochs)
+
+
+def _suited(size: Size, passes: float) -> Size:
+    """Return a size with as much regularization as the number of passes over the text needs.
+
+    In the first passes, a model does not overfit, and dropout only makes it learn more slowly.
+    """
+    dropout = min(MAX_DROPOUT, DROPOUT_GROWTH * math.log(max(1.0, passes / DROPOUT_FROM)))
+    rdrop = size.rdrop if passes >= RDROP_FROM else 0.0
+    return size._replace(dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
+
+
 def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
     """Return the learning rate and its schedule, and the regularization of the loss and the weights."""
     num_steps = fixed.get("train.max_steps", 0)
     # With a warm-up that takes all steps, the cosine decay would have none left.
     schedule = "constant" if 0 < num_steps <= fixed.get("train.warmup_steps", 0) else "cosine"
-    learning_rate = size.learning_rate / (TUNING_FACTOR if fixed.get("train.init_from") else 1)
+    is_tuning, architecture = bool(fixed.get("train.init_from")), fixed.get("model.architecture", DEFAULT)
+    chosen = "adamw" if is_tuning or architecture == "recurrent" else "muon"
+    optimizer = fixed.get("train.optimizer", chosen)
+    learning_rate = MUON_REST_RATE if optimizer == "muon" else size.learning_rate
     has_dropout = fixed.get("model.dropout", size.dropout) or fixed.get("model.attention_dropout")
     rdrop = size.rdrop if has_dropout else 0.0
     late = LATE if fixed.get("train.schedule", schedule) == "cosine" else 0.0  # a fraction of max_steps, if known
-    return {
-        "train.learning_rate": learning_rate,
+    by_muon = {"train.muon_learning_rate": MUON_RATE / (TUNING_FACTOR if is_tuning else 1)}
+    return (by_muon if optimizer == "muon" else {}) | {
+        "train.optimizer": optimizer,
+        "train.learning_rate": learning_rate / (TUNING_FACTOR if is_tuning else 1),
         "train.schedule": schedule,
         "train.warmup_steps": min(WARMUP_STEPS, num_steps // 10) if num_steps else WARMUP_STEPS,
         "train.decay_from": late,

@@ -175,8 +175,9 @@ def _give_up(run: Run, trainer: Trainer, kept: Progress, saved: Progress | None)
         _save(run, trainer, kept)
     trainer.world.gather(None)  # wait for the first process to save: torchrun stops all processes when one exits
     settings = trainer.settings
+    by_muon = f" and train.muon_learning_rate ({settings.muon_learning_rate:g})" * (settings.optimizer == "muon")
     changes = [
-        f"lower train.learning_rate ({settings.learning_rate:g})",
+        f"lower train.learning_rate ({settings.learning_rate:g}){by_muon}",
         f"raise train.warmup_steps ({settings.warmup_steps:,})",
         f"{'lower' if settings.clip_norm else 'set'} train.clip_norm ({settings.clip_norm:g})",
     ]
