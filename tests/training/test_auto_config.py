@@ -27,7 +27,7 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import parameter_shapes
 from translate.system.distributed import ALONE
-from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, measure_text
+from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, explain, measure_text
 from translate.training.estimate import steps_per_epoch
 from translate.training.loop import train
 from translate.training.prepare import prepare
@@ -142,6 +142,9 @@ def test_dropout_grows_with_the_number_of_times_that_training_reads_the_text() -
     assert dropouts("train.max_minutes", [3], CUDA) > dropouts(
         "train.max_minutes", [3]
     )  # as it reads the text more often
+    settings = {"train.max_minutes": 3, "train.max_steps": 0}
+    config = load_config(None, settings, choose_settings(settings, measures, CPU))
+    assert "dropout 0, weight decay 0.1; too little time to overfit" in explain(config, measures, settings)[3]
     of_two = {"train.max_epochs": 60, "train.max_minutes": 3}
     assert choose_settings(of_two, measures, CPU)["model.dropout"] == 0  # the first limit counts
 

@@ -165,7 +165,7 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     lines = {
         "vocab": f"{measures.vocab_size:,} pieces" + ("" if vocab.model or train.init_from else f"; {reason}"),
         "model": f"{_describe(model)}; larger models need more text or time",
-        "dropout": f"{dropout}; reduces overfitting",
+        "dropout": f"{dropout}; {'reduces overfitting' if model.dropout else 'too little time to overfit'}",
         "steps": f"{train.batch_tokens:,} target pieces per step, {' or '.join(limits)}, {rate}",
     }
     lengths = f"{measures.src_length:.0f} and {measures.tgt_length:.0f} characters on average"
