@@ -90,12 +90,12 @@ class MuonWithAdamW(AdamW):
         torch.optim.Optimizer.__setstate__(self, state)
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        """Update the weights that have gradients."""
+    def step(self, closure: Any = None) -> Any:
+        """Update the weights that have gradients. closure: computes them anew, as in all of PyTorch's optimizers."""
         matrices, *others = groups = self.param_groups
         self.param_groups = others
         try:
-            super().step()
+            loss = super().step(closure)
         finally:
             self.param_groups = groups
         by_shape = defaultdict[torch.Size, list[Tensor]](list)
@@ -104,6 +104,7 @@ class MuonWithAdamW(AdamW):
                 by_shape[weight.shape].append(weight)
         for weights in by_shape.values():
             self._step_by_muon(weights, self.muon_scale * matrices["lr"], matrices["weight_decay"])
+        return loss
 
     def moments(self, weight: nn.Parameter) -> Mapping[str, Tensor]:
         """See AdamW."""
