@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier, get_ident
+from typing import Any
 
 import pytest
 import torch
@@ -23,9 +24,11 @@ from translate.training.feed import feed
 from translate.training.loop import train
 from translate.training.optimizer import AdamW, ExponentialMovingAverage
 from translate.training.prepare import prepare
-from translate.training.step import Trainer
+from translate.training.step import StepResult, Trainer
 from translate.training.update import Update
 from translate.training.workers import MAX_WORKERS, MIN_SHARE, Workers, usual_number
+
+SMALLEST = torch.tensor(torch.finfo(torch.float32).smallest_normal)  # half of it takes Intel's processors long
 
 
 @pytest.fixture
@@ -146,3 +149,30 @@ def test_a_divided_update_equals_pytorchs_exactly(two_threads: None, clip_norm: 
         assert torch.equal(mine, other)
     for name, average in averages[0].weights.items():
         assert torch.equal(average, averages[1].weights[name])
+
+
+def test_threads_treat_tiny_numbers_as_zero(two_threads: None) -> None:
+    together = Barrier(2, timeout=60)
+
+    def halved(_: int) -> float:
+        together.wait()
+        return (SMALLEST / 2).item()
+
+    workers = Workers(2)
+    assert workers.map(halved, [0, 1]) == [0.0, 0.0]
+    assert SMALLEST / 2 > 0
+
+
+def test_training_treats_tiny_numbers_as_zero_and_the_program_around_it_does_not(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, halves = Trainer.step, list[float]()
+
+    def recorded(trainer: Trainer, *arguments: Any) -> StepResult:
+        halves.append((SMALLEST / 2).item())
+        return step(trainer, *arguments)
+
+    monkeypatch.setattr(Trainer, "step", recorded)
+    train_into(tmp_path / "run", changed(config, "train", max_steps=2))
+    assert halves == [0.0, 0.0]
+    assert SMALLEST / 2 > 0

@@ -60,6 +60,22 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+@contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Within the block, or the function it decorates, treat numbers below 1.2e-38 as 0, in threads started there, too.
+
+    The momenta of weights without a gradient, such as those of a unit that no longer fires, decay to such numbers.
+    Processors from Intel take a hundred times as long to compute with them as with others.
+    """
+    smallest = torch.tensor(torch.finfo(torch.float32).smallest_normal)
+    was_flushing = bool(smallest / 2 == 0)
+    torch.set_flush_denormal(True)  # does nothing on processors that cannot
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(was_flushing)
+
+
 def peak_memory(device: torch.device) -> int:
     """Return this process's peak memory use so far, in bytes: GPU memory on CUDA, or else main memory."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else peak_main_memory()

@@ -25,7 +25,7 @@ from translate.data.encoded_corpus import EncodedCorpus
 from translate.data.text_scan import TextScan
 from translate.report.progress import announced
 from translate.run.folder import Run
-from translate.system.device import describe, explaining_oom, keep_freed_memory, peak_memory
+from translate.system.device import describe, explaining_oom, flushing_denormals, keep_freed_memory, peak_memory
 from translate.system.distributed import ALONE, World
 from translate.training.checkpoint import Progress, TimedSchedule
 from translate.training.feed import Part, StepData, feed, first_step
@@ -202,6 +202,7 @@ def _seconds_of(trainer: Trainer, prepared: Prepared, number: int) -> float:
     return max(statistics.median(later) if len(later) >= NUM_TIMED else initial, MIN_SECONDS)
 
 
+@flushing_denormals()
 def dry_run(run: Run, config: Config, device: torch.device, scan: TextScan | None = None) -> list[str]:
     """Prepare training, time a few steps, and return a report with one fact per line.
 

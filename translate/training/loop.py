@@ -21,7 +21,7 @@ from translate.errors import UserError
 from translate.report.progress import announced
 from translate.run.folder import Run
 from translate.run.model import SMALLER_BATCHES, save_weights
-from translate.system.device import explaining_oom, keep_freed_memory
+from translate.system.device import explaining_oom, flushing_denormals, keep_freed_memory
 from translate.system.distributed import ALONE, World
 from translate.system.products import using_library
 from translate.system.signals import Stop, stopping_at_signals
@@ -41,6 +41,7 @@ from translate.training.validation import settle_criterion, validate
 MAX_BAD_STEPS = 3  # number of consecutive skipped steps that ends training
 
 
+@flushing_denormals()
 def train(
     run: Run,
     config: Config,

@@ -40,7 +40,7 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
         if min(count, num_threads) > 1:
             each = max(1, num_threads // count)
-            self._pool = ThreadPoolExecutor(min(count, num_threads), "step", torch.set_num_threads, (each,))
+            self._pool = ThreadPoolExecutor(min(count, num_threads), "step", _prepare_thread, (each,))
 
     def map(self, function: Callable[[T], R], shares: Sequence[T]) -> list[R]:
         """Apply the function to each share. Returns the results in order, or raises the first error at the end."""
@@ -64,3 +64,9 @@ class Workers:
             lists[smallest].append(number)
             totals[smallest] += costs[number]
         return [sorted(each) for each in lists if each]
+
+
+def _prepare_thread(num_threads: int) -> None:
+    """Prepare a new thread, which has `num_threads` of PyTorch's threads for its operations."""
+    torch.set_num_threads(num_threads)
+    torch.set_flush_denormal(True)  # see `flushing_denormals`; a thread does not inherit it on every system
