@@ -120,11 +120,23 @@ def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
     for name in "vocab.size", "model.d_model", "train.batch_tokens":
         values = [each[name] for each in chosen]
         assert values == sorted(values)
-    for name in "model.dropout", "train.max_epochs":
-        values = [each[name] for each in chosen[1:]]  # the smallest texts are memorized
+    for name, first in ("model.dropout", 2), ("train.max_epochs", 1):  # the others are recombined, or memorized
+        values = [each[name] for each in chosen[first:]]
         assert values == sorted(values, reverse=True)
     for each in chosen:
         load_config(None, each)
+
+
+def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> None:
+    assert [choose_settings({}, figures, CPU)["train.recombine"] for figures in OF_EACH_SIZE] == [0, 0.5, 0, 0, 0, 0]
+    for name, value in (
+        ("vocab.dropout", 0.1),
+        ("data.train_align", "links"),
+        ("train.init_from", "runs/other"),
+        ("model.architecture", "recurrent"),
+    ):
+        assert choose_settings({name: value}, OF_EACH_SIZE[1], CPU)["train.recombine"] == 0
+    assert "train.recombine" not in choose_settings({"train.recombine": 0.2}, OF_EACH_SIZE[1], CPU)
 
 
 def test_dropout_grows_with_the_number_of_times_that_training_reads_the_text() -> None:

@@ -44,6 +44,9 @@ class TrainSettings(Section):
     label_smoothing: Share = Field(0.1, description="target probability mass to spread evenly over all pieces")
     rdrop: Weight = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
     rdrop_from: Share = Field(0.0, description="fraction of the steps after which R-Drop starts")
+    recombine: Share = Field(
+        0.0, description="for small texts: probability that a pair exchanges phrases with others; redrawn each epoch"
+    )
     alignment_weight: Weight = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
         -1, description="decoder layer of the guided head, from 0; -1: second to last (last if there are only two)"

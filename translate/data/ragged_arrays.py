@@ -67,6 +67,24 @@ class Rows(NamedTuple):
     lengths: IntArray  # (N,) int32
 
 
+class HeldRows(PieceRows):
+    """Rows in memory."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.lengths = rows.lengths
+        self._pieces, self._ends = rows.pieces, np.cumsum(rows.lengths, dtype=np.int64)
+
+    def counts(self, size: int) -> IntArray:
+        """Return the (size,) frequencies of the numbers below `size`."""
+        return np.bincount(self._pieces, minlength=size)
+
+    def pieces(self, rows: IntArray) -> IntArray:
+        """Return the concatenated pieces of the given rows."""
+        ends = self._ends[rows].tolist()
+        starts = (self._ends[rows] - self.lengths[rows]).tolist()
+        return np.concatenate([self._pieces[start:end] for start, end in zip(starts, ends, strict=True)])
+
+
 def rows_of(rows: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> Rows:
     """Concatenate rows and record their lengths."""
     numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype)

@@ -2,7 +2,7 @@
 
 A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
 Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the second and third row of
-SIZES, to rotary positions, to Muon with its rates, and to how much dropout suits how many passes over the text; the
+SIZES, to rotary positions, to Muon with its rates, to recombination, and to how much dropout suits how many passes; the
 rows for larger texts follow published models. So do the recurrent models: for small texts Sennrich and Zhang 2019
 (strong dropout) and Caglayan et al. 2017, "LIUM-CVC Submissions for WMT17 Multimodal Translation Task" (256 units on
 Multi30k, gradients clipped to a norm of 1, as is the default here), for large texts Britz et al. 2017, "Massive
@@ -68,6 +68,7 @@ class Size(NamedTuple):
     dropout: float  # minimum
     label_smoothing: float
     rdrop: float
+    recombine: float
     weight_decay: float
     batch_tokens: int
     learning_rate: float  # of AdamW, without Muon
@@ -76,12 +77,12 @@ class Size(NamedTuple):
 
 # The first row is for texts that a model can only memorize.
 SIZES = (
-    Size(1000, 2000, 20, 3, 128, 512, 9000, 0.1, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
-    Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.2, 1024, 2.5e-3, 100),
-    Size(60_000, 10_000, 8, 4, 128, 384, 7000, 0.0, 0.1, 3.0, 0.1, 4096, 3e-3, 60),
-    Size(400_000, 10_000, 8, 3, 256, 1024, 2500, 0.0, 0.1, 0.0, 0.0, 4096, 2e-3, 25),
-    Size(2_000_000, 16_000, 8, 4, 256, 1024, 1500, 0.0, 0.1, 0.0, 0.0, 8192, 1.5e-3, 10),
-    Size(float("inf"), 32_000, 8, 6, 512, 2048, 300, 0.1, 0.1, 0.0, 0.0, 16_384, 7e-4, 10),
+    Size(1000, 2000, 20, 3, 128, 512, 9000, 0.1, 0.0, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
+    Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.5, 0.2, 1024, 2.5e-3, 100),
+    Size(60_000, 10_000, 8, 4, 128, 384, 7000, 0.0, 0.1, 3.0, 0.0, 0.1, 4096, 3e-3, 60),
+    Size(400_000, 10_000, 8, 3, 256, 1024, 2500, 0.0, 0.1, 0.0, 0.0, 0.0, 4096, 2e-3, 25),
+    Size(2_000_000, 16_000, 8, 4, 256, 1024, 1500, 0.0, 0.1, 0.0, 0.0, 0.0, 8192, 1.5e-3, 10),
+    Size(float("inf"), 32_000, 8, 6, 512, 2048, 300, 0.1, 0.1, 0.0, 0.0, 0.0, 16_384, 7e-4, 10),
 )
 
 
@@ -93,6 +94,7 @@ class RecurrentSize(NamedTuple):
     dropout: float
     learning_rate: float
     rdrop: float = 0.0
+    recombine: float = 0.0
     weight_decay: float = 0.0
 
 
@@ -153,6 +155,7 @@ def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> t
     dropout = f"dropout {model.dropout:g}" + (f", BPE-dropout {vocab.dropout:g}" if vocab.dropout else "")
     if train.rdrop:
         dropout += f", R-Drop {train.rdrop:g}" + (f" after {train.rdrop_from:.0%}" if train.rdrop_from else "")
+    dropout += f", recombine {train.recombine:g}" if train.recombine else ""
     dropout += f", weight decay {train.weight_decay:g}" if train.weight_decay else ""
     by_muon = f"Muon {train.muon_learning_rate:g}, others " if train.optimizer == "muon" else ""
     rate = f"learning rate {by_muon}{train.learning_rate:g}" + (
@@ -256,9 +259,11 @@ def _passes(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_
 def _suited(size: Size, passes: float) -> Size:
     """Return a size with as much regularization as the number of passes over the text needs.
 
-    In the first passes, a model does not overfit, and dropout only makes it learn more slowly.
+    In the first passes, a model does not overfit, and dropout only makes it learn more slowly. Recombined pairs are
+    new.
     """
-    dropout = min(MAX_DROPOUT, DROPOUT_GROWTH * math.log(max(1.0, passes / DROPOUT_FROM)))
+    seen = passes * (1 - size.recombine)
+    dropout = min(MAX_DROPOUT, DROPOUT_GROWTH * math.log(max(1.0, seen / DROPOUT_FROM)))
     rdrop = size.rdrop if passes >= RDROP_FROM else 0.0
     return size._replace(dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
 
@@ -274,6 +279,7 @@ def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
     learning_rate = MUON_REST_RATE if optimizer == "muon" else size.learning_rate
     has_dropout = fixed.get("model.dropout", size.dropout) or fixed.get("model.attention_dropout")
     rdrop = size.rdrop if has_dropout else 0.0
+    is_kept = is_tuning or fixed.get("vocab.dropout") or fixed.get("data.train_align")  # the text as it is
     late = LATE if fixed.get("train.schedule", schedule) == "cosine" else 0.0  # a fraction of max_steps, if known
     by_muon = {"train.muon_learning_rate": MUON_RATE / (TUNING_FACTOR if is_tuning else 1)}
     return (by_muon if optimizer == "muon" else {}) | {
@@ -284,6 +290,7 @@ def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
         "train.decay_from": late,
         "train.label_smoothing": size.label_smoothing,
         "train.rdrop": rdrop,
+        "train.recombine": 0.0 if is_kept else size.recombine,
         "train.rdrop_from": late if size.rdrop and fixed.get("train.rdrop", rdrop) else 0.0,
         "train.weight_decay": size.weight_decay,
         "train.patience": 0,

@@ -19,7 +19,7 @@ from translate.data.parallel_text import SAME_SIDES, Pair, ParallelText, fingerp
 from translate.data.readers.sides import Side
 from translate.data.resampled_corpus import ResampledCorpus
 from translate.data.text_scan import MIN_SPLIT_PAIRS, TextScan, scan_text
-from translate.data.vocab import Vocab, VocabPair, train_vocab
+from translate.data.vocab import Log, Vocab, VocabPair, train_vocab
 from translate.data.word_links import check_alignment
 from translate.errors import UserError
 from translate.report.progress import announced
@@ -28,6 +28,7 @@ from translate.system.checked_json import read_record, typed, write_record
 from translate.system.distributed import World
 from translate.system.files import atomic_replace
 from translate.system.signals import dying_of_signals
+from translate.training.recombination import Recombination
 
 TEXTS = {"train": "training", "valid": "validation"}  # names of encoded corpora
 FORMAT = 1  # format version of texts.json
@@ -47,9 +48,12 @@ class Prepared:
     valid: EncodedCorpus
     valid_pairs: list[Pair]  # text of the first pairs, which are translated and scored
     drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text, re-encoded for each epoch
+    recombination: Recombination | None = None  # with train.recombine
 
     def train_in(self, epoch: int, world: World) -> EncodedCorpus:
         """Return the training corpus for an epoch. All processes must call this with the same epoch."""
+        if self.recombination:
+            return self.recombination.of_epoch(epoch)
         return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
@@ -84,7 +88,7 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
     origin = CorpusOrigin(record.valid, str(valid_text.hashes), vocabs.fingerprint, data.max_pieces)
     valid = _encoded(run, "valid", valid_text, vocabs, origin, NO_FILTERS)
     valid_pairs = itertools.islice((pair for pair in valid_text if pair.is_full), config.train.validate_sentences)
-    return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
+    return Prepared(vocabs, train, valid, list(valid_pairs), drawn, _recombination(config, train, vocabs, run.log))
 
 
 def prepare_together(run: Run, config: Config, world: World, scan: TextScan | None = None) -> Prepared:
@@ -97,7 +101,8 @@ def prepare_together(run: Run, config: Config, world: World, scan: TextScan | No
         vocabs = run.load_vocabs()
         train, valid = (open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
         if train and valid:
-            return Prepared(vocabs, train, valid, *gathered)
+            recombination = _recombination(config, train, vocabs, log=lambda line: None)
+            return Prepared(vocabs, train, valid, *gathered, recombination)
     raise UserError(f"{run.path}: files written by the first process are missing; all machines must share this folder")
 
 
@@ -212,6 +217,11 @@ def _drawn(run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, v
     run.log(f"vocab.dropout: {dropout:g} of the merges in the training text are skipped at random in each epoch")
     origin = replace(origin, dropout=dropout, seed=config.train.seed)
     return ResampledCorpus(run.corpus_path, run.log, text, origin, Filters.of(config.data))
+
+
+def _recombination(config: Config, corpus: EncodedCorpus, vocabs: VocabPair, log: Log) -> Recombination | None:
+    share = config.train.recombine
+    return Recombination(corpus, vocabs, share, config.train.seed, log) if share else None
 
 
 def _encoded(
