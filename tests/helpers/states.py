@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -27,11 +28,19 @@ def assert_equal_states(one: Run, other: Run) -> None:
 
 
 def assert_close_weights(one: Run, other: Run) -> None:
+    """Check that two trainings differ by rounding only.
+
+    The losses and gradients of their steps are nearly equal. Single weights may differ by more: where rounding changes
+    the sign of a small gradient, Adam's first updates go the other way.
+    """
+    for name in "train_loss", "gradient_norm":
+        figures = [[line[name] for line in run.metrics() if name in line] for run in (one, other)]
+        assert figures[0] == pytest.approx(figures[1], rel=1e-3), name
     newest = [sorted(run.checkpoints_path.glob("step-*"))[-1] for run in (one, other)]
     assert newest[0].name == newest[1].name
     left, right = (load_file(path / "model.safetensors") for path in newest)
     for name, tensor in left.items():
-        assert torch.allclose(tensor, right[name], atol=1e-5), name
+        assert (tensor - right[name]).norm() <= 0.02 * tensor.norm(), name
 
 
 def timeless(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
