@@ -128,7 +128,7 @@ def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
 
 
 def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> None:
-    assert [choose_settings({}, figures, CPU)["train.recombine"] for figures in OF_EACH_SIZE] == [0, 0.5, 0, 0, 0, 0]
+    assert [choose_settings({}, figures, CPU)["train.recombine"] for figures in OF_EACH_SIZE] == [0, 0.75, 0, 0, 0, 0]
     for name, value in (
         ("vocab.dropout", 0.1),
         ("data.train_align", "links"),
