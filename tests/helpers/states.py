@@ -28,11 +28,7 @@ def assert_equal_states(one: Run, other: Run) -> None:
 
 
 def assert_close_weights(one: Run, other: Run) -> None:
-    """Check that two trainings differ by rounding only.
-
-    The losses and gradients of their steps are nearly equal. Single weights may differ by more: where rounding changes
-    the sign of a small gradient, Adam's first updates go the other way.
-    """
+    """Check that two trainings differ by rounding only: the losses and gradients of their steps are nearly equal."""
     for name in "train_loss", "gradient_norm":
         figures = [[line[name] for line in run.metrics() if name in line] for run in (one, other)]
         assert figures[0] == pytest.approx(figures[1], rel=1e-3), name
@@ -40,7 +36,16 @@ def assert_close_weights(one: Run, other: Run) -> None:
     assert newest[0].name == newest[1].name
     left, right = (load_file(path / "model.safetensors") for path in newest)
     for name, tensor in left.items():
-        assert (tensor - right[name]).norm() <= 0.02 * tensor.norm(), name
+        assert_close(tensor, right[name], name)
+
+
+def assert_close(one: torch.Tensor, other: torch.Tensor, name: str = "") -> None:
+    """Check that weights differ by rounding only, on the whole.
+
+    Single ones may differ by more: where rounding changes the sign of a small gradient, Adam's first updates go the
+    other way.
+    """
+    assert (one - other).norm() <= 0.02 * one.norm(), name
 
 
 def timeless(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

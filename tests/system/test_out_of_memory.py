@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from tests.helpers.corpora import links_of
 from tests.helpers.runs import CPU, changed, train_into
+from tests.helpers.states import assert_close
 from translate.api import load_translator
 from translate.config.settings import Config
 from translate.data.batches import Batch, make_batch
@@ -79,8 +80,7 @@ def test_a_halved_step_yields_the_same_weights(
         assert stepped.losses.translation.item() == pytest.approx(expected.losses.translation.item(), rel=1e-6)
         assert stepped.gradient_norm == pytest.approx(expected.gradient_norm, rel=1e-5)
     for one, other in zip(whole.model.parameters(), halved.model.parameters(), strict=True):
-        # Adam divides by the size of a gradient, so where that is about 0, it magnifies rounding errors.
-        assert torch.allclose(one, other, atol=1e-5)
+        assert_close(one, other)
 
 
 def test_training_continues_with_halves_warns_once_and_does_not_retry_failed_sizes(

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from translate.alignment.methods import Links, combine
 from translate.data.ragged_arrays import IntArray
@@ -93,5 +92,7 @@ def _posteriors(words: npt.NDArray[np.int64], groups: IntArray, priors: Floats) 
 
 
 def _digamma(values: npt.NDArray[Any]) -> Floats:
+    import torch  # imported here because it takes a second, and modules that align nothing import this one
+
     result: Floats = torch.digamma(torch.from_numpy(values)).numpy()
     return result

@@ -45,7 +45,7 @@ class TrainSettings(Section):
     rdrop: Weight = Field(0.0, description="R-Drop weight (doubles time and memory per step); 0 disables it")
     rdrop_from: Share = Field(0.0, description="fraction of the steps after which R-Drop starts")
     recombine: Share = Field(
-        0.0, description="for small texts: probability that a pair exchanges phrases with others; redrawn each epoch"
+        0.0, description="for small texts: probability that a pair takes phrases of others; redrawn each epoch"
     )
     alignment_weight: Weight = Field(0.05, description="weight of the alignment loss if data.train_align is set")
     alignment_layer: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
