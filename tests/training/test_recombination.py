@@ -120,6 +120,15 @@ def test_a_resumed_run_recombines_as_an_uninterrupted_one(tmp_path: Path, tiny_c
     )
 
 
+def test_long_pairs_stay_as_they_are(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recombination, "MAX_LINE", 5)
+    recombined = Recombination(prepared.train, prepared.vocabs, 0.9, 1, print)
+    before, after = (texts_of(each, prepared.vocabs) for each in (prepared.train, recombined.of_epoch(1)))
+    changed_rows = [re.findall(r"\w+|[^\w\s]", old[0]) for old, new in zip(before, after, strict=True) if old != new]
+    assert changed_rows
+    assert max(map(len, changed_rows)) <= 5
+
+
 def test_a_large_text_is_refused(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recombination, "MAX_PAIRS", 200)
     with pytest.raises(UserError, match=r"^train.recombine = 0.5: the text has 2\d\d pairs, and at most 200 can be"):

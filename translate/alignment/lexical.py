@@ -47,7 +47,7 @@ def _best_links(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> l
     found, start = list[Links](), 0
     for source, target in zip(src, tgt, strict=True):
         end = start + len(target) * (len(source) + 1)
-        best = probabilities[start:end].reshape(len(target), -1).argmax(axis=1)
+        best = probabilities[start:end].reshape(len(target), len(source) + 1).argmax(axis=1)
         found.append(best[:, None] == np.arange(1, len(source) + 1))
         start = end
     return found
@@ -66,7 +66,7 @@ def _possible_links(
     for source, target in zip(src, tgt, strict=True):
         num_src, num_tgt = len(source), len(target)
         columns = np.concatenate([[0], np.array(source, np.int64) + 1])
-        words.append(np.stack([np.tile(columns, num_tgt), np.repeat(target, num_src + 1)], axis=1))
+        words.append(np.stack([np.tile(columns, num_tgt), np.repeat(np.array(target, np.int64), num_src + 1)], axis=1))
         groups.append(np.repeat(np.arange(num_targets, num_targets + num_tgt), num_src + 1))
         places = [(np.arange(number) + 0.5) / max(number, 1) for number in (num_src, num_tgt)]
         near = np.exp(-TENSION * np.abs(places[0][None] - places[1][:, None]))

@@ -26,7 +26,8 @@ from translate.data.vocab import Log, Vocab, VocabPair
 from translate.errors import UserError
 from translate.report.progress import announced
 
-MAX_PAIRS = 50_000  # finding the phrases of more would take minutes
+MAX_PAIRS = 30_000  # finding the phrases of more would take minutes
+MAX_LINE = 60  # words on a side of a pair that has phrases to exchange: aligning longer ones takes gigabytes
 MAX_EXCHANGES = 3  # in a pair
 MAX_TRIALS = 40  # phrases of a pair that are tried
 EDGE = -1  # neighbor of a phrase at the start or end of a sentence
@@ -188,7 +189,11 @@ def choices_of(src: Side, tgt: Side) -> list[list[Choice]]:
     """
     places = defaultdict[tuple[int, ...], list[Place]](list)
     phrases = list[list[tuple[Phrase, tuple[int, ...]]]]()
-    for row, links in enumerate(align_words(Sentences(src.words, tgt.words))):
+    are_short = [max(map(len, pair)) <= MAX_LINE for pair in zip(src.words, tgt.words, strict=True)]
+    aligned = (
+        [row if is_short else [] for row, is_short in zip(side.words, are_short, strict=True)] for side in (src, tgt)
+    )
+    for row, links in enumerate(align_words(Sentences(*aligned))):
         phrases.append([])
         for phrase in phrases_of(links):
             if phrase.src.stop - phrase.src.start >= len(src.words[row]) - 1:
