@@ -202,7 +202,7 @@ class Config(Section):
             raise ValueError(f"train.rdrop = {train.rdrop:g}: R-Drop has no effect without dropout; set model.dropout")
         for name, value in ("vocab.dropout", self.vocab.dropout), ("data.train_align", self.data.train_align):
             if train.recombine and value:
-                raise ValueError(f"train.recombine = {train.recombine:g}: cannot be used with {name}; remove one of them")
+                raise ValueError(f"train.recombine = {train.recombine:g}: cannot be used with {name}; remove one")
         weight, is_aligned = train.alignment_weight, bool(self.data.train_align)
         if is_aligned and not self.data.train_src:
             raise ValueError("data.train_align is set but data.train_src is not; set both")
