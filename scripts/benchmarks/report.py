@@ -102,6 +102,12 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     return "\n".join([line(headings), rule, *map(line, rows)])
 
 
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return the mean, and the standard deviation if there are several values."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
 def replace_section(document: str, title: str, body: str) -> str:
     """Return the Markdown document with `body` below `## title`: replacing that section, or else at the end."""
     section = f"## {title}\n\n{body.strip()}\n"

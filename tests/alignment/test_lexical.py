@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.corpora import TOY, head
 from translate.alignment import lexical
 from translate.alignment.lexical import Sentences, align_words
 from translate.alignment.methods import combine
@@ -70,3 +71,14 @@ def test_words_that_always_occur_together_are_linked_whatever_their_order() -> N
 @pytest.mark.parametrize("text", [Sentences([], []), Sentences([[1]], [[2]]), Sentences([[], [1]], [[], [2]])])
 def test_the_smallest_texts(text: Sentences) -> None:
     assert [links.tolist() for links in align_words(text)] == [[[True]] if words else [] for words in text.src]
+
+
+def test_most_links_of_the_toy_corpus_are_found() -> None:
+    src, tgt, gold = (head(TOY / f"train.{end}", 1000).splitlines() for end in ("en", "fr", "align"))
+    numbers: dict[str, int] = defaultdict(lambda: len(numbers))
+    sides = [[[numbers[word.lower()] for word in line.split()] for line in lines] for lines in (src, tgt)]
+    found = {
+        (row, int(i), int(j)) for row, links in enumerate(align_words(Sentences(*sides))) for j, i in np.argwhere(links)
+    }
+    known = {(row, *map(int, link.split("-"))) for row, line in enumerate(gold) for link in line.split()}
+    assert 2 * len(found & known) / (len(found) + len(known)) > 0.85

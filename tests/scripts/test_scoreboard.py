@@ -73,7 +73,7 @@ def test_a_row_is_trained_without_settings_and_scored(
 
 
 def test_several_seeds_have_a_deviation(scoreboard: ModuleType) -> None:
-    assert [scoreboard.spread(values) for values in ([12.3456], [1.0, 2.0, 3.0])] == ["12.35", "2.00 ± 1.00"]
+    assert [scoreboard.spread(values, 2) for values in ([12.3456], [1.0, 2.0, 3.0])] == ["12.35", "2.00 ± 1.00"]
 
 
 def test_a_missing_text_names_the_script_that_makes_it(
