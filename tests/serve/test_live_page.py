@@ -188,6 +188,15 @@ def test_an_alternative_translates_again_from_there_and_can_be_released(live_win
     shows(page, "HELLO WORLD ONE")
 
 
+def press_and_count(page: Any, position: int) -> Any:
+    """Choose a translation of the list. Returns how many it then has, and which of them has the focus."""
+    return page.evaluate(
+        "i => { const all = () => [...document.querySelectorAll('.best')]; all()[i].focus(); all()[i].click();"
+        " return [all().length, all().indexOf(document.activeElement)]; }",
+        position,
+    )
+
+
 def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, server: FakeServer) -> None:
     page = opened(live_window)
     assert not any("tree" in body for body in server.bodies)
@@ -198,10 +207,13 @@ def test_the_panel_lists_translations_and_draws_the_beam(live_window: Any, serve
     assert page.locator(".node.best-path text").all_text_contents() == ["▁Alpha", "</s>"]
     page.locator(".node.dropped").hover()
     assert "dropped, 0.80 below the last one kept" in page.locator("#tip").inner_text()
-    page.locator(".best").nth(2).click()
+    assert press_and_count(page, 2) == [4, 2]  # before any answer
     shows(page, "other2")
     assert any(body.get("translation") == "other2" for body in server.bodies)
-    assert page.locator(".best").count() == 4
+    assert press_and_count(page, 0) == [4, 0]
+    shows(page, "HELLO WORLD ONE")
+    page.locator(".best").nth(3).click()
+    shows(page, "other3")
     page.get_by_role("button", name="translation chosen").click()
     shows(page, "HELLO WORLD ONE")
     for label in page.locator("#search-options .field").all():

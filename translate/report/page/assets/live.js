@@ -75,7 +75,7 @@ function showLive() {
   showEcho(live.sides.map((_, i) => sides[i].channels.main.answer?.translations[0]));
   element("add-run").hidden = runs.length < 2 || live.sides.length > 1;
   const { answer } = first.channels.main;
-  showSearch(live, runOf(live.sides[0]), live.sides[0].chosen === null ? answer : first.channels.search.answer, live.sides[0].chosen);
+  showSearch(live, runOf(live.sides[0]), first.channels, live.sides[0].chosen);
   document.body.classList.toggle("two", live.sides.length > 1);
   document.body.classList.toggle("blank", isBlank(live.q));
   const answered = [answer, live.sides[1] && sides[1].channels.main.answer];

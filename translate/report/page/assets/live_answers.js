@@ -9,6 +9,7 @@ async function answerTo(body, signal) {
   const key = JSON.stringify(body);
   const answer = answers.get(key) ?? (await engine.attention(body, signal));
   answer.numForced = body.prefix?.length ?? 0;
+  answer.isGiven = body.translation !== undefined;
   answers.delete(key);
   answers.set(key, answer);
   if (answers.size > MAX_ANSWERS) answers.delete(answers.keys().next().value);

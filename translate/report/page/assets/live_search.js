@@ -1,6 +1,7 @@
 // The search panel: options, the list of translations found, and the beam as a tree.
 
 let searchTimer = 0;
+let listed = null; // the answer whose translations and tree were shown last
 
 /** Create the fields of the search options. */
 function buildSearch() {
@@ -41,7 +42,7 @@ function buildSearch() {
 }
 
 /** Show the options, with the settings of the run where none is chosen, and what a search found. */
-function showSearch(live, run, answer, chosen) {
+function showSearch(live, run, { main, search }, chosen) {
   element("search-panel").open = live.panel;
   const form = element("search-options");
   form.elements.sample.value = live.sample ? "1" : "0";
@@ -54,10 +55,12 @@ function showSearch(live, run, answer, chosen) {
   }
   element("reset-search").hidden = !live.sample && !Object.keys(live.search).length;
   if (!live.panel) return;
-  const translations = answer?.translations ?? [];
-  fill(element("n-best"), translations.map((each, i) => bestItem(each, i, chosen)));
-  element("tree-part").hidden = !answer?.tree;
-  if (answer?.tree) drawTree(element("tree"), answer.tree.nodes);
+  const { answer } = chosen === null ? main : search;
+  // After a choice, the list stays until the search has answered again: the button that was pressed keeps the focus.
+  if (!main.answer || (answer && !answer.isGiven)) listed = answer;
+  fill(element("n-best"), (listed?.translations ?? []).map((each, i) => bestItem(each, i, chosen)));
+  element("tree-part").hidden = !listed?.tree;
+  if (listed?.tree) drawTree(element("tree"), listed.tree.nodes);
 }
 
 /** A translation in the list. Choosing it shows its maps. */
