@@ -72,5 +72,5 @@ def _trial(run: Run, text: Sides, chosen: TrialResult | None, plan: Plan) -> Tri
     lines = open_lines(run.path, text.src, text.tgt, lambda path: load_translator(path, plan.device))
     pairing = Pairing(lines)
     choices: list[MapChoice] = [chosen.choice] if chosen else pairing.choices()
-    configs: list[AlignmentConfig] = [chosen.config] if chosen else AlignmentOptions().configs(has_reverse=False)
+    configs: list[AlignmentConfig] = [chosen.config] if chosen else AlignmentOptions().configs(is_both_ways=False)
     return try_all(pairing, choices, configs, GoldFile(text.align)).best

@@ -25,7 +25,7 @@ from translate.alignment.error_rate import Errors, Gold, GoldFile
 from translate.alignment.methods import (
     MapChoice,
 )
-from translate.alignment.settings import AlignmentOptions
+from translate.alignment.settings import AlignmentOptions, Directions
 from translate.alignment.sources import MappedPair
 from translate.attention.maps import AttentionMaps
 from translate.errors import UserError
@@ -72,7 +72,7 @@ def test_every_setting_matches_plain_loops_and_sets(tmp_path: Path) -> None:
     gold = tmp_path / "gold"
     gold.write_text("0-0 1-1 2p2\n\n0-0 1?1 2-2\n2-0 2-0 2p0\n1-1\n0-2 1-1 2-0\n")
     pairing = Pairing(Given([*maps[:4], None, maps[5]]), Given(backward))
-    trial = try_all(pairing, pairing.choices(), AlignmentOptions().configs(has_reverse=True), GoldFile(gold))
+    trial = try_all(pairing, pairing.choices(), AlignmentOptions().configs(is_both_ways=True), GoldFile(gold))
     assert trial.num_lines == 6
     assert len(pairing.choices()) == len(set(pairing.choices()))
     assert (
@@ -103,6 +103,23 @@ def test_every_setting_matches_plain_loops_and_sets(tmp_path: Path) -> None:
     }
     assert {result.choice: result.score.error_rate for result in trial.best_of_maps()} == best
     assert trial.best.score.error_rate == min(best.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "default", "expected"),
+    [
+        (AlignmentOptions(), None, "grow-diag"),
+        (AlignmentOptions(), "together", "grow-diag, directions together"),
+        (AlignmentOptions(), "apart", "grow-diag, directions apart"),
+        (AlignmentOptions(threshold=0.2), "apart", "threshold 0.2"),
+        (AlignmentOptions(threshold=0.2), "together", "threshold 0.2, directions together"),
+        (AlignmentOptions(directions="together"), "apart", "grow-diag, directions together"),
+    ],
+)
+def test_directions_are_combined_by_default(
+    options: AlignmentOptions, default: Directions | None, expected: str
+) -> None:
+    assert str(options.config(default)) == expected
 
 
 def test_both_directions_must_have_the_same_words(tmp_path: Path) -> None:

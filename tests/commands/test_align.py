@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.alignments import align_by_hand
+from tests.helpers.corpora import TOY, head
 from translate import cli
 from translate.alignment.methods import MapChoice, word_maps
 from translate.alignment.stored import StoredAlignment
@@ -140,7 +141,8 @@ def test_best_setting_is_stored_and_reused(capsys, tiny_run: Path, other_run: Pa
         (["--method", "threshold"], "--method threshold: set the minimum weight with --threshold"),
         (["--threshold", 0], "--threshold 0: must be greater than 0"),
         (["--threshold", 0.2, "--method", "union"], "--threshold works only with --method threshold, not with union"),
-        (["--directions", "apart"], "--directions needs two models"),
+        (["--directions", "apart"], "--directions needs two models or a lexicon; add --reverse DIR.RUN or --lexicon"),
+        (["--lexicon", "--gold", "nowhere", "--store", "RUN"], "--store saves settings for attention alone; omit"),
         (["--store", "RUN"], "--store: requires gold links; add --gold FILE"),
         (["--gold", "nowhere"], "nowhere: no such file"),
         (["--reverse", "nowhere"], "nowhere: no such file or folder; pass a folder written by"),
@@ -151,6 +153,34 @@ def test_conflicting_options_are_rejected_in_one_line(capsys, tiny_run, texts, o
     status, out, err = run(capsys, "align", tiny_run, *texts, "--device", "cpu", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert re.search(message, err)
+
+
+def test_a_lexicon_of_the_training_text_corrects_the_maps(capsys, tiny_run: Path, tmp_path: Path) -> None:
+    for end in "en", "fr", "align":
+        (tmp_path / f"text.{end}").write_text(head(TOY / f"train.{end}", 60), encoding="utf-8")
+    text = [tiny_run, "--src", tmp_path / "text.en", "--tgt", tmp_path / "text.fr", "--device", "cpu"]
+    status, out, err = run(capsys, "align", *text, "--lexicon")
+    assert (status, out.count("\n")) == (0, 60)
+    assert re.search(r"lexicon: [\d,]+ pairs in [\d.]+ s\n", err)
+    assert "aligned by: mean of layers, mean of heads, grow-diag, directions apart" in err
+    rates = []
+    for options in [], ["--lexicon"]:
+        out = run(capsys, "align", *text, "--gold", tmp_path / "text.align", "--json", *options)[1]
+        rates.append(min(json.loads(line)["error_rate"] for line in out.splitlines()))
+    assert rates[1] < rates[0] / 2
+
+
+def test_a_lexicon_needs_a_run_and_its_training_text(capsys, tiny_run: Path, tmp_path: Path, texts) -> None:
+    maps, moved = tmp_path / "maps", tmp_path / "moved"
+    assert run(capsys, "score", tiny_run, *texts, "--attention", maps, "--device", "cpu")[0] == 0
+    status, _, err = run(capsys, "align", maps, "--lexicon")
+    assert (status, err) == (2, f"error: --lexicon: {maps} is not a run; pass a run with --src and --tgt\n")
+    shutil.copytree(tiny_run, moved)
+    config = (moved / "config.toml").read_text()
+    (moved / "config.toml").write_text(re.sub(r"(train_src = ).*", r'\1"gone.en"', config))
+    status, _, err = run(capsys, "align", moved, *texts, "--device", "cpu", "--lexicon")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "gone.en, of the run's training text, is missing; restore it, or omit --lexicon" in err
 
 
 STORED = {

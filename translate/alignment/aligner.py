@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from translate.alignment.error_rate import Errors, GoldFile, Score
+from translate.alignment.lexicon import Lexicon
 from translate.alignment.methods import Links, MapChoice, align, word_maps
-from translate.alignment.settings import AlignmentConfig
+from translate.alignment.settings import AlignmentConfig, Directions
 from translate.alignment.sources import MapLines, MappedPair
 from translate.attention.maps import Floats
 from translate.errors import UserError
 
 # A pair of lines and its (T, S) word alignment, or None if there are no maps or the words do not match the pieces.
 AlignedPair = tuple[MappedPair, Links | None]
-# The word-level attention maps of a line: (N, T, S) and, if there is a reverse model, (N, S, T).
+# The word-level maps of a line: (N, T, S) and, if there is a reverse model or a lexicon, (N, S, T).
 WordMaps = tuple[Floats, Floats | None]
 
 
@@ -54,10 +55,22 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """The lines to align, with maps from a model and, optionally, from a model for the reverse direction."""
+    """The lines to align, with maps from a model and, optionally, from a model for the reverse direction.
+
+    lexicon: turns the maps into the probabilities of links in both directions.
+    """
 
     forward: MapLines
     reverse: MapLines | None = None
+    lexicon: Lexicon | None = None
+
+    @property
+    def directions(self) -> Directions | None:
+        """How to combine the maps of both directions, unless told otherwise; None if there is only one.
+
+        A word that only one direction links, as in "près" and "de" for "near", has no weight in a geometric mean.
+        """
+        return "apart" if self.lexicon else "together" if self.reverse else None
 
     def choices(self) -> list[MapChoice]:
         """Return the maps that both models have: every head, and the means of each layer's heads and of all layers."""
@@ -95,7 +108,7 @@ class Pairing:
 def aligned(pairing: Pairing, choice: MapChoice, config: AlignmentConfig) -> Iterator[AlignedPair]:
     """Yield each pair with its alignment."""
     for number, (pair, reverse) in enumerate(pairing.pairs(choice.layer), start=1):
-        maps = _word_maps(pair, reverse, [choice], config.is_shifted, number)
+        maps = _word_maps(pair, reverse, [choice], config.is_shifted, number, pairing.lexicon)
         yield pair, _align(maps, config)[0] if maps else None
 
 
@@ -113,7 +126,9 @@ def try_all(pairing: Pairing, choices: Sequence[MapChoice], configs: list[Alignm
             other = f"{pairing.forward.path}, which has {number - (both is None) + sum(1 for _ in pairs)}"
             raise UserError(f"{gold.path} has {'more' if both is None else 'fewer'} lines than {other}")
         pair, reverse = both
-        by_shift = {is_shifted: _word_maps(pair, reverse, choices, is_shifted, number) for is_shifted in shifts}
+        by_shift = {
+            is_shifted: _word_maps(pair, reverse, choices, is_shifted, number, pairing.lexicon) for is_shifted in shifts
+        }
         size = len(pair.target.split()), len(pair.source.split())
         reference = gold.gold(links, number, *size)
         for config, counts in errors.items():
@@ -131,7 +146,12 @@ def try_all(pairing: Pairing, choices: Sequence[MapChoice], configs: list[Alignm
 
 
 def _word_maps(
-    pair: MappedPair, other: MappedPair | None, choices: Sequence[MapChoice], is_shifted: bool, number: int
+    pair: MappedPair,
+    other: MappedPair | None,
+    choices: Sequence[MapChoice],
+    is_shifted: bool,
+    number: int,
+    lexicon: Lexicon | None,
 ) -> WordMaps | None:
     """Return the word-level maps, or None if there are no maps or the words do not match the pieces.
 
@@ -148,7 +168,7 @@ def _word_maps(
             f"line {number} has {forward.shape[2]} source and {forward.shape[1]} target words, but the other direction "
             f"has {reverse.shape[1]} and {reverse.shape[2]}; --reverse needs the same pairs with the sides swapped"
         )
-    return forward, reverse
+    return lexicon.corrected(pair.source, pair.target, forward, reverse) if lexicon else (forward, reverse)
 
 
 def _align(maps: WordMaps, config: AlignmentConfig) -> Links:

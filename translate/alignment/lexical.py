@@ -4,26 +4,29 @@ links near the diagonal (Dyer et al. 2013), estimated by variational Bayes (Rile
 Each word of one side is linked to at most one word of the other, so the text is aligned in both directions, and the
 links are combined. No model is needed: 5,000 short pairs take a few seconds.
 
-Shapes: P pairs with S source and T target words each, K possible links of all pairs.
+Shapes: N pairs of one size with S source and T target words each, L pairs of words in the table.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from translate.alignment.methods import Links, combine
-from translate.data.ragged_arrays import IntArray
 
-NUM_ITERATIONS = 8
+NUM_ITERATIONS = 10
 TENSION = 6.0  # how much less likely links are that are far from the diagonal
-NULL_SHARE = 0.08  # prior probability that a word has no link
+NULL_SHARE = 0.05  # prior probability that a word has no link
 CONCENTRATION = 0.01  # of the Dirichlet prior: below 1, a word has few translations
+UNSEEN = 1e-12  # probability of a word given one that it never occurred with
 
 Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 
 
 class Sentences(NamedTuple):
@@ -32,63 +35,110 @@ class Sentences(NamedTuple):
     src: Sequence[Sequence[int]]
     tgt: Sequence[Sequence[int]]
 
+    @property
+    def exchanged(self) -> Sentences:
+        """The text with its sides exchanged."""
+        return Sentences(self.tgt, self.src)
+
+
+class Group(NamedTuple):
+    """The pairs of a text that have the same size."""
+
+    rows: list[int]  # their numbers in the text
+    src: Numbers  # (N, S)
+    tgt: Numbers  # (N, T)
+
+    @property
+    def prior(self) -> Floats:
+        """The prior probability of each link of a pair, (T, S), without the share of no link."""
+        src, tgt = ((np.arange(number) + 0.5) / number for number in (self.src.shape[1], self.tgt.shape[1]))
+        near = np.exp(-TENSION * np.abs(src[None] - tgt[:, None]))
+        return near / near.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """The probability of a target word given a source word, or given no word, for all that occur in the same pair."""
+
+    keys: Numbers  # (L,), ascending: source word + 1 (0: no word), times `width`, plus target word
+    probabilities: Floats  # (L,)
+    width: int  # number of target words
+
+    @classmethod
+    def estimated(cls, text: Sentences) -> WordTable:
+        """Estimate the table from a text."""
+        width = 1 + max((max(words) for words in text.tgt if words), default=0)
+        groups = groups_of(text)
+        shaped = [_keys(group.src, group.tgt, width) for group in groups]
+        keys, places = np.unique(np.concatenate([np.empty(0, np.int64), *map(np.ravel, shaped)]), return_inverse=True)
+        ends = np.cumsum([each.size for each in shaped])[:-1]
+        by_group = [at.reshape(each.shape) for at, each in zip(np.split(places, ends), shaped, strict=False)]
+        sources, probabilities = keys // width, np.ones(len(keys))
+        for _ in range(NUM_ITERATIONS):
+            found = [
+                posteriors(probabilities[at], group.prior).ravel() for at, group in zip(by_group, groups, strict=True)
+            ]
+            counts = CONCENTRATION + np.bincount(places, np.concatenate([np.empty(0), *found]), len(keys))
+            totals = np.bincount(sources, counts)
+            probabilities = np.exp(_digamma(counts) - _digamma(totals)[sources])
+        return cls(keys, probabilities, width)
+
+    def of(self, src: Numbers, tgt: Numbers) -> Floats:
+        """Return the probabilities of the target words given no word and each source word, (N, T, S + 1).
+
+        src, tgt: (N, S) and (N, T); -1 for a word that is not in the text.
+        """
+        wanted = _keys(src, tgt, self.width)
+        wanted[(tgt < 0)[:, :, None] | np.pad(src < 0, ((0, 0), (1, 0)))[:, None, :]] = -1
+        places = np.minimum(np.searchsorted(self.keys, wanted), max(len(self.keys) - 1, 0))
+        if not len(self.keys):
+            return np.full(wanted.shape, UNSEEN)
+        return np.where(self.keys[places] == wanted, self.probabilities[places], UNSEEN)
+
 
 def align_words(text: Sentences) -> list[Links]:
     """Align each pair: a (T, S) array, True for links."""
-    forward = _best_links(text.src, text.tgt)
-    backward = _best_links(text.tgt, text.src)
+    forward, backward = _best_links(text), _best_links(text.exchanged)
     return [combine(one[None], other.T[None], "grow-diag")[0] for one, other in zip(forward, backward, strict=True)]
 
 
-def _best_links(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]) -> list[Links]:
-    """Link each target word to its most probable source word, if that is more probable than none."""
-    words, groups, priors = _possible_links(src, tgt)
-    probabilities = _posteriors(words, groups, priors)
-    found, start = list[Links](), 0
-    for source, target in zip(src, tgt, strict=True):
-        end = start + len(target) * (len(source) + 1)
-        best = probabilities[start:end].reshape(len(target), len(source) + 1).argmax(axis=1)
-        found.append(best[:, None] == np.arange(1, len(source) + 1))
-        start = end
-    return found
+def groups_of(text: Sentences) -> list[Group]:
+    """Group the pairs that have words on both sides by their numbers of words."""
+    rows: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, (src, tgt) in enumerate(zip(text.src, text.tgt, strict=True)):
+        if src and tgt:
+            rows[len(src), len(tgt)].append(row)
+    return [
+        Group(numbers, *(np.array([side[row] for row in numbers], np.int64) for side in text))
+        for numbers in rows.values()
+    ]
 
 
-def _possible_links(
-    src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]]
-) -> tuple[npt.NDArray[np.int64], IntArray, Floats]:
-    """Return the possible links of each target word: to no word first, then to each source word of its pair.
+def posteriors(words: Floats, prior: Floats) -> Floats:
+    """Return the probability that a target word is linked to no word and to each source word, (..., T, S + 1).
 
-    Arrays of the source words (from 1; 0: none) and target words, (K, 2), the numbers of the target words in the text,
-    (K,), and the prior probabilities, (K,).
+    words: its probability given each of them, (..., T, S + 1). prior: of a link if there is one, (..., T, S).
     """
-    words, groups, priors = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
-    num_targets = 0
-    for source, target in zip(src, tgt, strict=True):
-        num_src, num_tgt = len(source), len(target)
-        columns = np.concatenate([[0], np.array(source, np.int64) + 1])
-        words.append(np.stack([np.tile(columns, num_tgt), np.repeat(np.array(target, np.int64), num_src + 1)], axis=1))
-        groups.append(np.repeat(np.arange(num_targets, num_targets + num_tgt), num_src + 1))
-        places = [(np.arange(number) + 0.5) / max(number, 1) for number in (num_src, num_tgt)]
-        near = np.exp(-TENSION * np.abs(places[0][None] - places[1][:, None]))
-        near *= (1 - NULL_SHARE) / np.maximum(near.sum(axis=1, keepdims=True), 1e-9)
-        priors.append(np.concatenate([np.full((num_tgt, 1), NULL_SHARE), near], axis=1).ravel())
-        num_targets += num_tgt
-    return np.concatenate(words), np.concatenate(groups), np.concatenate(priors)
+    joint = words * np.concatenate([np.full((*prior.shape[:-1], 1), NULL_SHARE), (1 - NULL_SHARE) * prior], axis=-1)
+    joint /= joint.sum(axis=-1, keepdims=True)
+    return joint
 
 
-def _posteriors(words: npt.NDArray[np.int64], groups: IntArray, priors: Floats) -> Floats:
-    """Return the probability of each possible link, (K,), after the last iteration."""
-    width = int(words[:, 1].max(initial=0)) + 1
-    pairs, which = np.unique(words[:, 0] * width + words[:, 1], return_inverse=True)
-    sources = pairs // width
-    translation = np.ones(len(pairs))
-    for _ in range(NUM_ITERATIONS + 1):
-        found = priors * translation[which]
-        found /= np.bincount(groups, found)[groups]
-        counts = CONCENTRATION + np.bincount(which, found)
-        totals = np.bincount(sources, counts)
-        translation = np.exp(_digamma(counts) - _digamma(totals)[sources])
+def _best_links(text: Sentences) -> list[Links]:
+    """Link each target word to its most probable source word, if that is more probable than none."""
+    table = WordTable.estimated(text)
+    found = [np.zeros((len(tgt), len(src)), np.bool_) for src, tgt in zip(*text, strict=True)]
+    for group in groups_of(text):
+        best = posteriors(table.of(group.src, group.tgt), group.prior).argmax(axis=2)
+        for row, columns in zip(group.rows, best, strict=True):
+            found[row] = columns[:, None] == np.arange(1, found[row].shape[1] + 1)
     return found
+
+
+def _keys(src: Numbers, tgt: Numbers, width: int) -> Numbers:
+    """Return the keys of the word pairs of some sentences in a table, (N, T, S + 1)."""
+    numbered: Numbers = np.pad(src + 1, ((0, 0), (1, 0)))[:, None, :] * width + tgt[:, :, None]
+    return numbered
 
 
 def _digamma(values: npt.NDArray[Any]) -> Floats:

@@ -18,9 +18,9 @@ DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
 class AlignmentConfig:
     """A configuration for converting word-level maps to alignments.
 
-    is_shifted: see `word_maps`. directions: how to combine two models. "apart" aligns with each model and combines the
-    alignments. "together" aligns with the geometric mean of the two models' maps (cf. the product used by Liang et al.
-    2006). None means that there is only one model.
+    is_shifted: see `word_maps`. directions: how to combine the maps of both directions, which two models or a lexicon
+    give. "apart" aligns with each and combines the alignments. "together" aligns with their geometric mean (cf. the
+    product used by Liang et al. 2006). None means that only the map of the forward direction is used.
     """
 
     method: Method = "grow-diag"
@@ -41,10 +41,13 @@ class AlignmentOptions(NamedTuple):
     threshold: float | None = None
     directions: Directions | None = None
 
-    def check(self, has_reverse: bool) -> None:
-        """Raise UserError if the options contradict each other or are out of range."""
-        if self.directions and not has_reverse:
-            raise UserError("--directions needs two models; add --reverse DIR|RUN")
+    def check(self, is_both_ways: bool) -> None:
+        """Raise UserError if the options contradict each other or are out of range.
+
+        is_both_ways: whether there is a reverse model or a lexicon.
+        """
+        if self.directions and not is_both_ways:
+            raise UserError("--directions needs two models or a lexicon; add --reverse DIR|RUN or --lexicon")
         if self.directions == "apart" and self.method in ONE_DIRECTION:
             raise UserError(f"--method {self.method} uses only one direction; omit --directions apart")
         if self.threshold is not None and self.method not in (None, "threshold"):
@@ -52,20 +55,23 @@ class AlignmentOptions(NamedTuple):
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold:g}: must be greater than 0 and at most 1")
 
-    def config(self, has_reverse: bool) -> AlignmentConfig:
-        """Return one configuration, using defaults for unset options. Raises UserError if the threshold is missing."""
+    def config(self, default: Directions | None) -> AlignmentConfig:
+        """Return one configuration, using defaults for unset options. Raises UserError if the threshold is missing.
+
+        default: how to combine both directions if the options do not say it; None: there is only one.
+        """
         method = self.method or ("threshold" if self.threshold is not None else AlignmentConfig.method)
         if method == "threshold" and self.threshold is None:
             raise UserError("--method threshold: set the minimum weight with --threshold")
-        directions = self.directions or ("together" if has_reverse else None)
+        directions = self.directions or (None if default == "apart" and method in ONE_DIRECTION else default)
         return AlignmentConfig(method, bool(self.is_shifted), self.threshold, directions)
 
-    def configs(self, has_reverse: bool) -> list[AlignmentConfig]:
-        """Return all configurations that the options allow. Combining directions requires a reverse model."""
+    def configs(self, is_both_ways: bool) -> list[AlignmentConfig]:
+        """Return all configurations that the options allow. Only maps of both directions can be combined."""
         thresholds = THRESHOLDS if self.threshold is None else (self.threshold,)
         configs = [
             AlignmentConfig(method, is_shifted, threshold, directions)
-            for directions in ((None, *DIRECTIONS) if has_reverse else (None,))
+            for directions in ((None, *DIRECTIONS) if is_both_ways else (None,))
             for method in METHODS
             if not (directions == "apart" and method in ONE_DIRECTION)
             for is_shifted in (False, True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,8 +23,10 @@ from translate.system.terminal_text import print_message, print_result
 if TYPE_CHECKING:
     from translate.alignment.aligner import AlignedPair, Pairing
     from translate.alignment.error_rate import GoldFile
+    from translate.alignment.lexicon import Lexicon
     from translate.alignment.methods import MapChoice
     from translate.alignment.settings import AlignmentOptions
+    from translate.alignment.sources import MapLines
 
     DrawnLine = tuple[AlignedPair, Sequence[PharaohLink] | None]  # an aligned pair with its gold links, if any
 
@@ -38,18 +40,22 @@ Methods:
   threshold     keep every link whose weight is at least --threshold
   intersection, union, grow-diag, grow-diag-final, grow-diag-final-and
                 symmetrize the argmax links of both directions; the reverse links come from the
-                same map, or from the reverse model with --reverse and --directions apart
+                same map, or with --directions apart from the reverse model or the lexicon
 
 \b
 Examples:
   translate score runs/toy --src test.en --tgt test.fr --attention maps && translate align maps
   translate align runs/toy --src valid.en --tgt valid.fr --gold valid.align --store runs/toy
+  translate align runs/toy --src test.en --tgt test.fr --lexicon
 """
 
 Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Align a word at the step that reads it (Shift-Att).")]
 Directions = Annotated[
     Literal["apart", "together"] | None,
-    Option(help="With --reverse: combine the alignments (apart) or the maps (together).  [default: together]"),
+    Option(help="Combine both directions' alignments (apart) or maps (together).  [default: apart with --lexicon]"),
+]
+UseLexicon = Annotated[
+    bool, Option("--lexicon", help="Also use which words translate each other in the training text.")
 ]
 
 
@@ -68,6 +74,7 @@ def align(
         Path | None, Option(metavar="DIR|RUN", callback=a_run_or_other, help="Reverse model, or its maps.")
     ] = None,
     directions: Directions = None,
+    lexicon: UseLexicon = False,
     store: Annotated[
         Path | None, Option(metavar="RUN", callback=a_run, help="Save in RUN the best settings for --gold.")
     ] = None,
@@ -90,11 +97,14 @@ def align(
     for option, is_given in ("--store", store), ("--one-indexed", one_indexed), ("--json", as_json):
         if is_given and not gold:
             raise UserError(f"{option}: requires gold links; add --gold FILE")
+    if lexicon and store:
+        raise UserError("--store saves settings for attention alone; omit --store or --lexicon")
     given = settings.AlignmentOptions(method, shift, threshold, directions)
-    given.check(has_reverse=reverse is not None)
+    given.check(is_both_ways=lexicon or reverse is not None)
     load = partial(load_translator, device=device)
     forward = open_lines(path, src, tgt, load)
-    pairing = Pairing(forward, open_lines(reverse, tgt, src, load, forward) if reverse else None)
+    backward = open_lines(reverse, tgt, src, load, forward) if reverse else None
+    pairing = Pairing(forward, backward, _lexicon(forward) if lexicon else None)
     choice = methods.MapChoice(layer, head)
     pairing.check(choice)
     files = pictures(png, svg, None, path, src, tgt, gold, reverse)
@@ -104,6 +114,27 @@ def align(
         lines = _align(pairing, choice, given)
     if files and lines:
         _draw(lines, files)
+
+
+def _lexicon(lines: MapLines) -> Lexicon:
+    """Estimate a lexicon from the lines and the training text of their run. Raises UserError if they have no run."""
+    from translate.alignment.lexicon import Lexicon
+    from translate.alignment.sources import RunLines
+    from translate.data.parallel_text import text_of
+    from translate.run.folder import Run
+
+    if not isinstance(lines, RunLines):
+        raise UserError(f"--lexicon: {lines.path} is not a run; pass a run with --src and --tgt")
+    data = Run.open(lines.path).load_config().data
+    text = text_of(data, data.train_src, data.train_tgt)
+    if missing := [path for path in text.paths if not path.exists()]:
+        raise UserError(
+            f"--lexicon: {missing[0]}, of the run's training text, is missing; restore it, or omit --lexicon"
+        )
+    start = time.monotonic()
+    lexicon = Lexicon.of_text(chain(lines.text, text))
+    print_message(f"lexicon: {lexicon.num_pairs:,} pairs in {time.monotonic() - start:.1f} s")
+    return lexicon
 
 
 def _score(
@@ -118,7 +149,7 @@ def _score(
     if run:
         check_storable(run, pairing)
     choices = pairing.choices() if choice == (None, None) else [choice]
-    trial = try_all(pairing, choices, given.configs(pairing.reverse is not None), gold)
+    trial = try_all(pairing, choices, given.configs(pairing.directions is not None), gold)
     if as_json:
         for result in trial.best_of_maps():
             values = {**result.choice._asdict(), **asdict(result.config), **result.score._asdict()}
@@ -144,8 +175,8 @@ def _align(pairing: Pairing, choice: MapChoice, given: AlignmentOptions) -> list
     from translate.alignment.stored import StoredAlignment
     from translate.report.text import counted
 
-    config, origin = given.config(pairing.reverse is not None), ""
-    if choice == MapChoice() and given == AlignmentOptions() and not pairing.reverse and pairing.forward.alignment:
+    config, origin = given.config(pairing.directions), ""
+    if choice == MapChoice() and given == AlignmentOptions() and not pairing.directions and pairing.forward.alignment:
         stored = StoredAlignment.read(pairing.forward.alignment, pairing.forward.path)
         choice, config = stored.choice, stored.config
         pairing.check(choice)
