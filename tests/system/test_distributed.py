@@ -41,14 +41,19 @@ def _torchrun(options: list[str]) -> None:
     main(options)
 
 
-def settings(config: Config) -> Config:
-    """Settings with BPE dropout, gradient accumulation and epochs that end in the middle of a step."""
-    return changed(changed(config, "vocab", dropout=0.1), "train", accumulate=2, max_steps=8, keep_checkpoints=9)
+def settings(config: Config, recombine: float = 0.0) -> Config:
+    """Settings with gradient accumulation, epochs that end in the middle of a step, and another text in each of them.
+
+    recombine: share of recombined pairs; 0: BPE dropout instead.
+    """
+    config = changed(config, "vocab", dropout=0.0 if recombine else 0.1)
+    return changed(config, "train", accumulate=2, max_steps=8, keep_checkpoints=9, recombine=recombine)
 
 
 @pytest.fixture(scope="module", params=["transformer", "recurrent", "decoder-only"])
 def config(tiny_config: Config, request: pytest.FixtureRequest) -> Config:
-    return settings(with_model(tiny_config, request.param))
+    recombine = 0.5 if request.param == "decoder-only" else 0.0
+    return settings(with_model(tiny_config, request.param), recombine)
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,9 @@ def test_a_resumed_run_recombines_as_an_uninterrupted_one(tmp_path: Path, tiny_c
 def test_long_pairs_stay_as_they_are(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recombination, "MAX_LINE", 5)
     recombined = Recombination(prepared.train, prepared.vocabs, 0.9, 1, print)
-    before, after = (texts_of(each, prepared.vocabs) for each in (prepared.train, recombined.of_epoch(1)))
+    before, after = (
+        texts_of(each, prepared.vocabs) for each in (prepared.train, recombined.of_epoch(1, prepared.vocabs, ALONE))
+    )
     changed_rows = [re.findall(r"\w+|[^\w\s]", old[0]) for old, new in zip(before, after, strict=True) if old != new]
     assert changed_rows
     assert max(map(len, changed_rows)) <= 5

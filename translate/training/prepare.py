@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from translate.check.sample_check import check_sample
 from translate.config.settings import Config, DataSettings
@@ -39,6 +40,13 @@ SHARED = (
 )
 
 
+class EpochCorpus(Protocol):
+    """A training text that is another one in each epoch. It is a pure function of the epoch."""
+
+    def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
+        """Return the corpus for an epoch. All processes must call this with the same epoch."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Data used in training."""
@@ -47,13 +55,10 @@ class Prepared:
     train: EncodedCorpus
     valid: EncodedCorpus
     valid_pairs: list[Pair]  # text of the first pairs, which are translated and scored
-    drawn: ResampledCorpus | None = None  # with vocab.dropout: the training text, re-encoded for each epoch
-    recombination: Recombination | None = None  # with train.recombine
+    drawn: EpochCorpus | None = None  # with vocab.dropout or train.recombine: the training text of each epoch
 
     def train_in(self, epoch: int, world: World) -> EncodedCorpus:
         """Return the training corpus for an epoch. All processes must call this with the same epoch."""
-        if self.recombination:
-            return self.recombination.of_epoch(epoch)
         return self.drawn.of_epoch(epoch, self.vocabs, world) if self.drawn else self.train
 
 
@@ -84,25 +89,27 @@ def prepare(run: Run, config: Config, scan: TextScan | None = None) -> Prepared:
     origin = CorpusOrigin(record.train, str(train_text.hashes), vocabs.fingerprint, data.max_pieces)
     origin = replace(origin, is_aligned=train_text.alignment is not None, filters=str(filters))
     train = _encoded(run, "train", train_text, vocabs, origin, filters)
-    drawn = _drawn(run, config, train_text, origin, vocabs) if config.vocab.dropout else None
+    drawn = _resampled(run, config, train_text, origin, vocabs) or _recombined(config, train, vocabs, run.log)
     origin = CorpusOrigin(record.valid, str(valid_text.hashes), vocabs.fingerprint, data.max_pieces)
     valid = _encoded(run, "valid", valid_text, vocabs, origin, NO_FILTERS)
     valid_pairs = itertools.islice((pair for pair in valid_text if pair.is_full), config.train.validate_sentences)
-    return Prepared(vocabs, train, valid, list(valid_pairs), drawn, _recombination(config, train, vocabs, run.log))
+    return Prepared(vocabs, train, valid, list(valid_pairs), drawn)
 
 
 def prepare_together(run: Run, config: Config, world: World, scan: TextScan | None = None) -> Prepared:
     """Call `prepare` in the first process. The other processes wait and then open the resulting files."""
     prepared = prepare(run, config, scan) if world.is_first else None
-    gathered = world.gather((prepared.valid_pairs, prepared.drawn) if prepared else None)[0]
+    own = (prepared.valid_pairs, prepared.drawn if config.vocab.dropout else None) if prepared else None
+    gathered = world.gather(own)[0]
     if prepared:
         return prepared
     if gathered and run.has_vocabs:
         vocabs = run.load_vocabs()
         train, valid = (open_corpus(run.corpus_path / name, vocabs) for name in ("train", "valid"))
         if train and valid:
-            recombination = _recombination(config, train, vocabs, log=lambda line: None)
-            return Prepared(vocabs, train, valid, *gathered, recombination)
+            valid_pairs, resampled = gathered
+            drawn = resampled or _recombined(config, train, vocabs, log=lambda line: None)
+            return Prepared(vocabs, train, valid, valid_pairs, drawn)
     raise UserError(f"{run.path}: files written by the first process are missing; all machines must share this folder")
 
 
@@ -207,8 +214,12 @@ def _make_vocabs(run: Run, config: Config, text: ParallelText, num_lines: int | 
         return VocabPair(*[trained(0, 1)] * 2 if settings.joint else [trained(0), trained(1)])
 
 
-def _drawn(run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, vocabs: VocabPair) -> ResampledCorpus:
+def _resampled(
+    run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, vocabs: VocabPair
+) -> ResampledCorpus | None:
     dropout = config.vocab.dropout
+    if not dropout:
+        return None
     if not (vocabs.src.has_merges and vocabs.tgt.has_merges):
         raise UserError(
             f"vocab.dropout = {dropout}: BPE-dropout skips merges, but {config.vocab.model} has none; "
@@ -219,7 +230,7 @@ def _drawn(run: Run, config: Config, text: ParallelText, origin: CorpusOrigin, v
     return ResampledCorpus(run.corpus_path, run.log, text, origin, Filters.of(config.data))
 
 
-def _recombination(config: Config, corpus: EncodedCorpus, vocabs: VocabPair, log: Log) -> Recombination | None:
+def _recombined(config: Config, corpus: EncodedCorpus, vocabs: VocabPair, log: Log) -> Recombination | None:
     share = config.train.recombine
     return Recombination(corpus, vocabs, share, config.train.seed, log) if share else None
 

@@ -25,6 +25,7 @@ from translate.data.ragged_arrays import HeldRows, PieceRows, rows_of
 from translate.data.vocab import Log, Vocab, VocabPair
 from translate.errors import UserError
 from translate.report.progress import announced
+from translate.system.distributed import World
 
 MAX_PAIRS = 30_000  # finding the phrases of more would take minutes
 MAX_LINE = 60  # words on a side of a pair that has phrases to exchange: aligning longer ones takes gigabytes
@@ -94,7 +95,8 @@ class Recombination:
                 f"train.recombine = {share:g}: the text has {len(corpus):,} pairs, and at most {MAX_PAIRS:,} can be "
                 "recombined; set it to 0.0"
             )
-        self._corpus, self._vocabs, self._share, self._seed = corpus, vocabs, share, seed
+        self._corpus, self._share, self._seed = corpus, share, seed
+        self._last: tuple[int, EncodedCorpus] | None = None  # estimates and training ask for the same epoch
         self._max_lengths = [int(rows.lengths.max()) for rows in (corpus.src, corpus.tgt)]
         with announced("finding phrases that pairs can exchange"):
             self._sides = [side_of(rows, vocab) for rows, vocab in zip((corpus.src, corpus.tgt), vocabs, strict=True)]
@@ -104,13 +106,21 @@ class Recombination:
             f"train.recombine: {num_able:,} of {len(corpus):,} pairs can take phrases of others; {share:.0%} of them do"
         )
 
-    def of_epoch(self, epoch: int) -> EncodedCorpus:
-        """Return the corpus for an epoch: as many pairs, in the same order, with the same line numbers."""
+    def of_epoch(self, epoch: int, vocabs: VocabPair, world: World) -> EncodedCorpus:
+        """Return the corpus for an epoch: as many pairs, in the same order, with the same line numbers.
+
+        Each process computes all of it.
+        """
+        if not self._last or self._last[0] != epoch:
+            self._last = epoch, self._recombined(epoch, vocabs)
+        return self._last[1]
+
+    def _recombined(self, epoch: int, vocabs: VocabPair) -> EncodedCorpus:
         random = Random(f"{self._seed} {epoch}")
         pairs = [self._drawn(row, random) for row in range(len(self._corpus))]
         src, tgt = (
             HeldRows(rows_of([[*pair[side], vocab.eos_id] for pair in pairs], np.min_scalar_type(vocab.size - 1)))
-            for side, vocab in enumerate(self._vocabs)
+            for side, vocab in enumerate(vocabs)
         )
         return replace(self._corpus, src=src, tgt=tgt)
 
