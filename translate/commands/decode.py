@@ -28,7 +28,7 @@ def decode(
     sentences: Annotated[list[str] | None, Argument(metavar="SENTENCE", help="Text to translate.")] = None,
     input: Annotated[
         Path | None,
-        options.Files(metavar="FILE", help="Translate the lines of FILE (plain or .gz; -: standard input)."),
+        options.Files(metavar="FILE", help="Translate the lines of FILE, plain or compressed (-: standard input)."),
     ] = None,
     output: Annotated[
         Path | None, options.Files(metavar="FILE", help="Write to FILE instead of standard output (-).")
