@@ -35,8 +35,7 @@ def corrected_by_hand(table: WordTable, src: list[int], tgt: list[int], weights:
     columns = [0, *(other + 1 if other >= 0 else -1 for other in src)]
     rows = []
     for word, row in zip(tgt, weights, strict=True):
-        smooth = [weight + lexicon.SMOOTHING for weight in row]
-        prior = [lexical.NULL_SHARE, *((1 - lexical.NULL_SHARE) * each / sum(smooth) for each in smooth)]
+        prior = [lexical.NULL_SHARE, *((1 - lexical.NULL_SHARE) * each / sum(row) for each in row)]
         joint = [share * probability(word, column) for share, column in zip(prior, columns, strict=True)]
         found = [each / sum(joint) for each in joint]
         rows.append(found[1:] if max(found) > found[0] else [0.0] * len(src))
@@ -55,12 +54,17 @@ def test_corrected_maps_are_those_of_plain_loops(has_reverse: bool) -> None:
     if has_reverse:
         reverse = np.random.default_rng(2).random((2, 5, 6)).astype(np.float32)
     forward, backward = found.corrected(source, target, maps, reverse)
-    others = np.swapaxes(maps, 1, 2) if reverse is None else reverse
     for n in range(2):
-        expected = corrected_by_hand(found.forward, src, tgt, maps[n].tolist())
-        assert forward[n] == pytest.approx(expected, abs=1e-6)
-        expected = corrected_by_hand(found.backward, tgt, src, others[n].tolist())
-        assert backward[n] == pytest.approx(expected, abs=1e-6)
+        weights = [
+            [
+                (weight + lexicon.SMOOTHING) * (1 if reverse is None else reverse[n, i, j] + lexicon.SMOOTHING)
+                for i, weight in enumerate(row)
+            ]
+            for j, row in enumerate(maps[n].tolist())
+        ]
+        assert forward[n] == pytest.approx(corrected_by_hand(found.forward, src, tgt, weights), abs=1e-6)
+        turned = [list(row) for row in zip(*weights, strict=True)]
+        assert backward[n] == pytest.approx(corrected_by_hand(found.backward, tgt, src, turned), abs=1e-6)
 
 
 def test_the_lexicon_decides_between_words_and_the_map_between_equal_words() -> None:

@@ -21,8 +21,8 @@ from translate.alignment.methods import Links, combine
 
 NUM_ITERATIONS = 10
 TENSION = 6.0  # how much less likely links are that are far from the diagonal
-NULL_SHARE = 0.05  # prior probability that a word has no link
-CONCENTRATION = 0.01  # of the Dirichlet prior: below 1, a word has few translations
+NULL_SHARE = 0.02  # prior probability that a word has no link
+CONCENTRATION = 0.5  # of the Dirichlet prior: below 1, a word has few translations
 UNSEEN = 1e-12  # probability of a word given one that it never occurred with
 
 Floats = npt.NDArray[np.float64]

@@ -61,15 +61,17 @@ class Lexicon:
     def corrected(self, source: str, target: str, maps: Floats, reverse: Floats | None) -> tuple[Floats, Floats]:
         """Return the probability of each link of a target word, (N, T, S), and of a source word, (N, S, T).
 
-        maps: (N, T, S). reverse: maps of a model of the other direction, (N, S, T); None: `maps` are used for both. The
-        rows of words that are most probably linked to none are 0.
+        maps: (N, T, S). reverse: maps of a model of the other direction, (N, S, T). The prior of a link is its weight,
+        or the product of both weights. The rows of words that are most probably linked to none are 0.
         """
         src, tgt = (
             np.array([[known.get(word, -1) for word in words_of_line(line)]], np.int64)
             for known, line in zip(self.words, (source, target), strict=True)
         )
-        backward = np.swapaxes(maps, 1, 2) if reverse is None else reverse
-        return _links(self.forward, src, tgt, maps), _links(self.backward, tgt, src, backward)
+        prior = maps.astype(np.float64) + SMOOTHING
+        if reverse is not None:
+            prior *= np.swapaxes(reverse, 1, 2) + SMOOTHING
+        return _links(self.forward, src, tgt, prior), _links(self.backward, tgt, src, np.swapaxes(prior, 1, 2))
 
 
 def words_of_line(line: str) -> list[str]:
@@ -84,12 +86,11 @@ def _core(word: str) -> str:
     return letters[kept[0] : kept[-1] + 1] if kept else letters
 
 
-def _links(table: WordTable, src: Numbers, tgt: Numbers, maps: Floats) -> Floats:
-    if not maps.size:
-        return maps
-    prior = maps.astype(np.float64) + SMOOTHING
-    prior /= prior.sum(axis=2, keepdims=True)
-    found = posteriors(table.of(src, tgt), prior)
+def _links(table: WordTable, src: Numbers, tgt: Numbers, prior: Floats) -> Floats:
+    """Return the probabilities of links, (N, T, S). prior: proportional to that of each link of a word, (N, T, S)."""
+    if not prior.size:
+        return prior.astype(np.float32)
+    found = posteriors(table.of(src, tgt), prior / prior.sum(axis=2, keepdims=True))
     linked = found[:, :, 1:] * (found.argmax(axis=2) > 0)[:, :, None]
     result: Floats = linked.astype(np.float32)
     return result

@@ -40,7 +40,9 @@ class DataSettings(Section):
     train_tgt: Files = Field("", description="target side of the training text; not needed if train_src holds both")
     valid_src: Files = Field("", description="source validation text; if empty, part of the training text is used")
     valid_tgt: Files = Field("", description="target side of the validation text")
-    train_align: str = Field("", description="word alignments of the training text (lines like 0-0 1-2), plain or compressed")
+    train_align: str = Field(
+        "", description="word alignments of the training text (lines like 0-0 1-2), plain or compressed"
+    )
     src_lang: LanguageCode = Field(
         "", description="language of train_src, such as en or zh-Hant; if empty, the file's ending"
     )

@@ -39,7 +39,7 @@ MIN_STEPS, MIN_STEPS_PER_EPOCH = 600, 5  # fewer steps leave a small text unlear
 MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW for the other weights
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
-RDROP_FROM = 20.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
+RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
 TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
 MAX_NAMED = 4  # maximum number of user settings that are listed by name
@@ -79,7 +79,7 @@ class Size(NamedTuple):
 SIZES = (
     Size(1000, 2000, 20, 3, 128, 512, 9000, 0.1, 0.0, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
     Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.75, 0.2, 1024, 2.5e-3, 100),
-    Size(60_000, 10_000, 8, 4, 128, 384, 7000, 0.0, 0.1, 3.0, 0.0, 0.1, 4096, 3e-3, 60),
+    Size(60_000, 10_000, 8, 4, 128, 384, 5000, 0.0, 0.1, 3.0, 0.0, 0.1, 4096, 3e-3, 60),
     Size(400_000, 10_000, 8, 3, 256, 1024, 2500, 0.0, 0.1, 0.0, 0.0, 0.0, 4096, 2e-3, 25),
     Size(2_000_000, 16_000, 8, 4, 256, 1024, 1500, 0.0, 0.1, 0.0, 0.0, 0.0, 8192, 1.5e-3, 10),
     Size(float("inf"), 32_000, 8, 6, 512, 2048, 300, 0.1, 0.1, 0.0, 0.0, 0.0, 16_384, 7e-4, 10),
