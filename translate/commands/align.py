@@ -121,6 +121,7 @@ def _lexicon(lines: MapLines) -> Lexicon:
     from translate.alignment.lexicon import Lexicon
     from translate.alignment.sources import RunLines
     from translate.data.parallel_text import text_of
+    from translate.report.progress import announced
     from translate.run.folder import Run
 
     if not isinstance(lines, RunLines):
@@ -132,7 +133,8 @@ def _lexicon(lines: MapLines) -> Lexicon:
             f"--lexicon: {missing[0]}, of the run's training text, is missing; restore it, or omit --lexicon"
         )
     start = time.monotonic()
-    lexicon = Lexicon.of_text(chain(lines.text, text))
+    with announced("estimating the lexicon"):
+        lexicon = Lexicon.of_text(chain(lines.text, text))
     print_message(f"lexicon: {lexicon.num_pairs:,} pairs in {time.monotonic() - start:.1f} s")
     return lexicon
 
