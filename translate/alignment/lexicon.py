@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from translate.alignment.lexical import Floats as Doubles
 from translate.alignment.lexical import Numbers, Sentences, WordTable, posteriors
 from translate.attention.maps import Floats
 from translate.data.parallel_text import Pair
@@ -86,7 +87,7 @@ def _core(word: str) -> str:
     return letters[kept[0] : kept[-1] + 1] if kept else letters
 
 
-def _links(table: WordTable, src: Numbers, tgt: Numbers, prior: Floats) -> Floats:
+def _links(table: WordTable, src: Numbers, tgt: Numbers, prior: Doubles) -> Floats:
     """Return the probabilities of links, (N, T, S). prior: proportional to that of each link of a word, (N, T, S)."""
     if not prior.size:
         return prior.astype(np.float32)
