@@ -154,7 +154,7 @@ def test_map_is_chosen_on_the_validation_text(tiny_run: Path, plan: Plan) -> Non
     assert texts.test.align
     choice = MapChoice(found["layer"], found["head"])
     pairing = Pairing(open_lines(tiny_run, *texts.test[:2], load_translator))
-    tried = try_all(pairing, [choice], AlignmentOptions().configs(has_reverse=False), GoldFile(texts.test.align))
+    tried = try_all(pairing, [choice], AlignmentOptions().configs(is_both_ways=False), GoldFile(texts.test.align))
     assert (found["method"], found["error_rate"]) in [(str(each.config), each.score[0]) for each in tried.results]
 
 
