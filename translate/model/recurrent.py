@@ -182,9 +182,11 @@ class Recurrent(Seq2Seq):
 def _precision_of_cells(device: torch.device) -> torch.autocast:
     """Return the context of PyTorch's cells: bfloat16 on a CPU inside autocast, float32 everywhere else.
 
+    On processors with AVX2 alone, PyTorch has no LSTM in bfloat16, so there, too, the cells are in float32.
     On CUDA, autocast would compute the cells in float16, whatever its own type, and small gradients would become 0.
     """
-    is_enabled = device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    has_cells = torch.backends.cpu.get_cpu_capability() != "AVX2"
+    is_enabled = device.type == "cpu" and torch.is_autocast_enabled("cpu") and has_cells
     return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)
 
 

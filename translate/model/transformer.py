@@ -83,6 +83,8 @@ class Attention(AttentionModule):
                 dropout = self.dropout.threshold / 256 if drops else 0.0
                 if on_cpu:
                     kv, mask = padded_keys(kv, mask)
+                    # With float64 queries and a float32 mask, the kernel of PyTorch 2.13 for AVX2 returns wrong sums.
+                    mask = mask.to(query.dtype) if mask is not None and mask.is_floating_point() else mask
                 heads = F.scaled_dot_product_attention(query, *kv, attn_mask=mask, dropout_p=dropout)
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, H, T, D/H) -> (B, T, D)
 
