@@ -94,6 +94,21 @@ def test_bfloat16_changes_gradients_and_scores_by_its_rounding_only(settings: Mo
         assert one == pytest.approx(other, abs=0.01)
 
 
+@pytest.mark.parametrize(("capability", "expected"), [("AVX2", False), ("AVX512", True)])
+def test_cells_are_in_float32_on_processors_without_lstms_in_bfloat16(
+    capability: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    model, _ = built(ModelSettings(architecture="recurrent", d_model=8))
+    found = list[bool]()
+    for cells in model.encoder, model.decoder:
+        cells.register_forward_hook(lambda *_: found.append(torch.is_autocast_enabled("cpu")))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(*batch(PAIRS))
+    assert len(found) > 1
+    assert set(found) == {expected}
+
+
 @torch.no_grad()
 def test_padding_and_other_sentences_do_not_change_logits(settings: ModelSettings) -> None:
     model, _ = built(settings)

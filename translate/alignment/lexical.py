@@ -69,15 +69,14 @@ class WordTable:
         """Estimate the table from a text."""
         width = 1 + max((max(words) for words in text.tgt if words), default=0)
         groups = groups_of(text)
+        priors = [group.prior for group in groups]
         shaped = [_keys(group.src, group.tgt, width) for group in groups]
         keys, places = np.unique(np.concatenate([np.empty(0, np.int64), *map(np.ravel, shaped)]), return_inverse=True)
         ends = np.cumsum([each.size for each in shaped])[:-1]
         by_group = [at.reshape(each.shape) for at, each in zip(np.split(places, ends), shaped, strict=False)]
         sources, probabilities = keys // width, np.ones(len(keys))
         for _ in range(NUM_ITERATIONS):
-            found = [
-                posteriors(probabilities[at], group.prior).ravel() for at, group in zip(by_group, groups, strict=True)
-            ]
+            found = [posteriors(probabilities[at], each).ravel() for at, each in zip(by_group, priors, strict=True)]
             counts = CONCENTRATION + np.bincount(places, np.concatenate([np.empty(0), *found]), len(keys))
             totals = np.bincount(sources, counts)
             probabilities = np.exp(_digamma(counts) - _digamma(totals)[sources])
@@ -89,10 +88,10 @@ class WordTable:
         src, tgt: (N, S) and (N, T); -1 for a word that is not in the text.
         """
         wanted = _keys(src, tgt, self.width)
-        wanted[(tgt < 0)[:, :, None] | np.pad(src < 0, ((0, 0), (1, 0)))[:, None, :]] = -1
-        places = np.minimum(np.searchsorted(self.keys, wanted), max(len(self.keys) - 1, 0))
         if not len(self.keys):
             return np.full(wanted.shape, UNSEEN)
+        wanted[(tgt < 0)[:, :, None] | np.pad(src < 0, ((0, 0), (1, 0)))[:, None, :]] = -1
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[places] == wanted, self.probabilities[places], UNSEEN)
 
 

@@ -52,7 +52,10 @@ Examples:
 Shift = Annotated[bool | None, Option("--shift/--no-shift", help="Align a word at the step that reads it (Shift-Att).")]
 Directions = Annotated[
     Literal["apart", "together"] | None,
-    Option(help="Combine both directions' alignments (apart) or maps (together).  [default: apart with --lexicon]"),
+    Option(
+        help="Combine both directions' alignments (apart) or maps (together)."
+        "  [default: together; with --lexicon: apart]"
+    ),
 ]
 UseLexicon = Annotated[
     bool, Option("--lexicon", help="Also use which words translate each other in the training text.")
