@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.commands import run
 from tests.helpers.corpora import TOY, toy_pairs, with_faults
 from tests.helpers.runs import TINY, changed
-from translate import cli
 from translate.check import lenient_reader
 from translate.check.check import CheckReport, Texts, check
 from translate.check.findings import HARMLESS, MEANINGS
@@ -233,11 +233,6 @@ def test_random_bytes_are_reported(tmp_path: Path) -> None:
     assert max(report.num_lines) == max(path.read_bytes().count(b"\n") for path in paths) + 1
     assert next(each for each in report.findings if each.name == "not_utf8").count > 0.9 * report.num_pairs
     as_text(report, ("a", "b"), load_config(None))
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = cli._run([str(argument) for argument in arguments])
-    return status, *capsys.readouterr()
 
 
 def test_the_command_prints_a_report_or_a_json_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

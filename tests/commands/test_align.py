@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.alignments import align_by_hand
+from tests.helpers.commands import run
 from tests.helpers.corpora import TOY, head
-from translate import cli
 from translate.alignment.methods import MapChoice, word_maps
 from translate.alignment.stored import StoredAlignment
 from translate.attention.folder import AttentionFolder
@@ -32,12 +32,6 @@ def texts(tmp_path: Path) -> list[str]:
     for number, name in enumerate(["src", "tgt"]):
         (tmp_path / name).write_text("".join(pair[number] + "\n" for pair in LINES), encoding="utf-8")
     return ["--src", str(tmp_path / "src"), "--tgt", str(tmp_path / "tgt")]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = cli._run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_folder_and_run_produce_the_same_lines_in_order(capsys, any_run: Path, tmp_path: Path, texts) -> None:

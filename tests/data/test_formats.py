@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import translate
+from tests.helpers.commands import run
 from tests.helpers.corpora import toy_pairs
 from tests.helpers.formats import csv_text, in_each_format, opus_zip, packings, tmx
 from tests.helpers.runs import changed, train_into
-from translate import cli
 from translate.config.files import BOTH_SIDES, PACKED
 from translate.config.settings import Config, DataSettings
 from translate.config.toml import load_config, to_toml
@@ -351,11 +351,6 @@ def test_files_with_their_languages_in_another_order_are_refused(
     assert (status, "column 1 is fr, but en in the files before" in said) == (2, True)
     named = run(capsys, "check", "--src", there[0], "--src", back, "--src-column", "en", "--tgt-column", "fr")
     assert named[0] == 0
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = cli._run([str(argument) for argument in arguments])
-    return status, *capsys.readouterr()
 
 
 def test_commands_read_both_sides_from_src_alone(

@@ -123,18 +123,16 @@ def _lexicon(lines: MapLines) -> Lexicon:
     """Estimate a lexicon from the lines and the training text of their run. Raises UserError if they have no run."""
     from translate.alignment.lexicon import Lexicon
     from translate.alignment.sources import RunLines
-    from translate.data.parallel_text import text_of
+    from translate.data.parallel_text import training_text
     from translate.report.progress import announced
     from translate.run.folder import Run
 
     if not isinstance(lines, RunLines):
         raise UserError(f"--lexicon: {lines.path} is not a run; pass a run with --src and --tgt")
-    data = Run.open(lines.path).load_config().data
-    text = text_of(data, data.train_src, data.train_tgt)
-    if missing := [path for path in text.paths if not path.exists()]:
-        raise UserError(
-            f"--lexicon: {missing[0]}, of the run's training text, is missing; restore it, or omit --lexicon"
-        )
+    try:
+        text = training_text(Run.open(lines.path).load_config().data)
+    except UserError as error:
+        raise UserError(f"--lexicon: {error}, or omit --lexicon") from error
     start = time.monotonic()
     with announced("estimating the lexicon"):
         lexicon = Lexicon.of_text(chain(lines.text, text))

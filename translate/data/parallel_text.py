@@ -137,6 +137,14 @@ def text_of(data: DataSettings, src: Files, tgt: Files, alignment: str = "") -> 
     return text
 
 
+def training_text(data: DataSettings) -> ParallelText:
+    """Return the text that a run with these settings was trained on. Raises UserError if a file no longer exists."""
+    text = text_of(data, data.train_src, data.train_tgt)
+    if missing := [path for path in text.paths if not path.exists()]:
+        raise UserError(f"{missing[0]}, of the run's training text, is missing; restore it")
+    return text
+
+
 def side_of(files: Files | Path, column: Column, header: Header) -> Side:
     """Return the side that is in one or more files."""
     first, *more = map(Path, files if isinstance(files, tuple) else (files,))
