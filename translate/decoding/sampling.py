@@ -73,12 +73,23 @@ def random_numbers(sentences: Sequence[Sentence], seed: int, num_samples: int, l
 
 
 def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:
-    """Draw pieces: (B, K, V) logits, (B, K) random numbers from 0 to 1 -> (B, K) pieces."""
-    best, piece = logits.topk(min(settings.top_k or logits.size(2), logits.size(2)))
+    """Draw pieces: (B, K, V) logits, (B, K) random numbers from 0 to 1 -> (B, K) pieces.
+
+    A number chooses from the pieces in the order of the vocabulary. In the order of their probabilities, equally
+    probable pieces would change places if another batch or processor rounds otherwise, and so would the samples.
+    """
+    cumulative = _restricted(logits, settings).softmax(dim=2).cumsum(dim=2)
+    totals = cumulative[:, :, -1:]
+    below = torch.nextafter(totals, torch.zeros_like(totals))  # rounding must not lead past the last possible piece
+    return torch.searchsorted(cumulative, torch.minimum(numbers[:, :, None] * totals, below), right=True).squeeze(2)
+
+
+def _restricted(logits: Tensor, settings: DecodeSettings) -> Tensor:
+    """Return the logits, (B, K, V), with -inf for the pieces that top_k and top_p exclude."""
+    if not settings.top_k and settings.top_p == 1:
+        return logits
+    best, pieces = logits.topk(min(settings.top_k or logits.size(2), logits.size(2)))
     probabilities = best.softmax(dim=2)
     before = probabilities.cumsum(dim=2) - probabilities  # total probability of the more probable pieces
-    kept = probabilities.masked_fill(before >= settings.top_p, 0.0)
-    cumulative = kept.cumsum(dim=2)
-    index = (cumulative < numbers[:, :, None] * cumulative[:, :, -1:]).sum(dim=2)
-    last = (kept > 0).sum(dim=2) - 1  # guards against rounding errors
-    return piece.gather(2, torch.minimum(index, last)[:, :, None]).squeeze(2)
+    kept = best.masked_fill(before >= settings.top_p, -torch.inf)
+    return torch.full_like(logits, -torch.inf).scatter(2, pieces, kept)

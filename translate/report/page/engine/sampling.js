@@ -44,15 +44,33 @@ function randomNumbers(seed) {
   };
 }
 
-/** Draw a piece with a random number from 0 to 1. Rounds to single precision where Python does. */
-function draw(logits, number, { temperature, top_k, top_p }) {
-  const best = [...logits.keys()].sort((a, b) => logits[b] - logits[a]).slice(0, top_k || logits.length);
-  const probabilities = Float32Array.from(best, (piece) => logits[piece] / Math.fround(temperature));
+/**
+ * Draw a piece with a random number from 0 to 1, which chooses from the pieces in the order of the vocabulary. Rounds to
+ * single precision where Python does.
+ */
+function draw(logits, number, settings) {
+  const probabilities = restricted(logits.map((logit) => logit / Math.fround(settings.temperature)), settings);
   softmax(probabilities);
+  const cumulative = cumulativeSums(probabilities);
+  const total = cumulative.at(-1);
+  const drawn = Math.fround(Math.fround(number) * total);
+  return drawn < total ? cumulative.findIndex((sum) => sum > drawn) : cumulative.indexOf(total);
+}
+
+/** Return the logits with -Infinity for the pieces that top_k and top_p exclude. */
+function restricted(logits, { top_k, top_p }) {
+  const best = [...logits.keys()].sort((a, b) => logits[b] - logits[a]).slice(0, top_k || logits.length);
+  const probabilities = Float32Array.from(best, (piece) => logits[piece]);
+  softmax(probabilities);
+  const before = cumulativeSums(probabilities).map((sum, i) => sum - probabilities[i]); // of the more probable pieces
+  const kept = new Float32Array(logits.length).fill(-Infinity);
+  best.forEach((piece, i) => {
+    if (before[i] < Math.fround(top_p)) kept[piece] = logits[piece];
+  });
+  return kept;
+}
+
+function cumulativeSums(numbers) {
   let sum = 0;
-  const cumulative = probabilities.map((probability) => (sum += probability));
-  const before = cumulative.map((total, i) => total - probabilities[i]); // probability of the more probable pieces
-  const kept = best.filter((_, i) => probabilities[i] > 0 && before[i] < Math.fround(top_p));
-  const drawn = Math.fround(Math.fround(number) * cumulative[kept.length - 1]);
-  return kept.find((_, i) => cumulative[i] >= drawn);
+  return numbers.map((number) => (sum += number));
 }
