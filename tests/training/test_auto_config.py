@@ -21,7 +21,7 @@ from translate.config.settings import Config
 from translate.config.toml import load_config
 from translate.data.parallel_text import ParallelText
 from translate.data.readers.sides import Side
-from translate.data.text_scan import scan_text
+from translate.data.text_scan import MIN_SPLIT_PAIRS, scan_text
 from translate.data.vocab import train_vocab
 from translate.errors import UserError
 from translate.run.folder import Run
@@ -129,6 +129,7 @@ def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
 
 def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> None:
     assert [choose_settings({}, figures, CPU)["train.recombine"] for figures in OF_EACH_SIZE] == [0, 0.75, 0, 0, 0, 0]
+    assert OF_EACH_SIZE[0].num_pairs == MIN_SPLIT_PAIRS - 1  # a text that is validated on itself is memorized
     for name, value in (
         ("vocab.dropout", 0.1),
         ("data.train_align", "links"),
@@ -240,7 +241,8 @@ def test_a_decoder_only_model_has_about_as_many_parameters_as_the_transformer(me
 
 
 def test_batches_are_small_on_a_cpu() -> None:
-    assert {choose_settings({}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE} == {1024}
+    sizes = [choose_settings({}, figures, CPU)["train.batch_tokens"] for figures in OF_EACH_SIZE]
+    assert sizes == [200 * 15 // 5, *[1024] * (len(SIZES) - 1)]  # five steps read all pieces of 200 pairs
     assert choose_settings({}, OF_EACH_SIZE[-1], CUDA)["train.batch_tokens"] == SIZES[-1].batch_tokens > 1024
 
 
