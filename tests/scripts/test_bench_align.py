@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,11 +68,18 @@ def test_wrong_links_of_eflomal_raise_the_error_rate(monkeypatch: pytest.MonkeyP
 
 def test_our_error_rates_are_those_of_align(monkeypatch: pytest.MonkeyPatch, capsys, task: Task) -> None:
     monkeypatch.setattr(aligning, "find_spec", lambda _: None)
-    report = aligning.measure(task, rounds=1)
+    report = aligning.measure(replace(task, reverse=task.run.path), rounds=1)
     assert "run scripts/setup aligners" in capsys.readouterr().err
-    assert [row["system"] for row in report.rows] == ["attention", "attention, lexicon"]
     texts = ["--src", task.src, "--tgt", task.tgt, "--gold", task.gold.path, "--no-shift", "--json"]
-    for row, options in zip(report.rows, ([], ["--lexicon", "--directions", "apart"]), strict=True):
+    two, lexicon = ["--reverse", task.run.path], ["--lexicon", "--directions", "apart"]
+    expected = {
+        "attention": [],
+        "attention, lexicon": lexicon,
+        "attention of two models": [*two, "--directions", "together"],
+        "attention of two models, lexicon": [*two, *lexicon],
+    }
+    assert [row["system"] for row in report.rows] == [*expected]
+    for row, options in zip(report.rows, expected.values(), strict=True):
         for method in "union", "grow-diag":
             _, out, _ = run(capsys, "align", task.run.path, *texts, "--method", method, *options)
             mean = next(each for each in map(json.loads, out.splitlines()) if each["layer"] is each["head"] is None)
