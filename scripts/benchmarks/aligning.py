@@ -46,11 +46,6 @@ class Task:
         """The pairs to align."""
         return self.run.text(self.src, self.tgt)
 
-    @property
-    def training_text(self) -> ParallelText:
-        """The pairs that the run was trained on. Raises UserError if a file no longer exists."""
-        return training_text(self.run.load_config().data)
-
 
 @dataclass(frozen=True)
 class Aligned:
@@ -86,7 +81,7 @@ def _ours(task: Task) -> Iterator[Aligned]:
     forward = open_lines(task.run.path, task.src, task.tgt, load_translator)
     backward = open_lines(task.reverse, task.tgt, task.src, load_translator, forward) if task.reverse else None
     start = time.monotonic()
-    lexicon = Lexicon.of_text(chain(task.lines, task.training_text))
+    lexicon = Lexicon.of_run(task.run, task.lines)
     to_estimate = time.monotonic() - start
     for reverse, models in (None, "attention"), *([(backward, "attention of two models")] if backward else []):
         for words, name in (None, models), (lexicon, f"{models}, lexicon"):
@@ -111,7 +106,8 @@ def eflomal(task: Task, model: int, rounds: int) -> Aligned:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             files = [Path(folder, name) for name in ("forward", "backward")]
-            pairs = [words for pair in chain(task.lines, task.training_text) if all(words := _words(pair))]
+            text = training_text(task.run.load_config().data)
+            pairs = [words for pair in chain(task.lines, text) if all(words := _words(pair))]
             Aligner(model=model).align(*zip(*pairs, strict=True), *map(str, files))
             error_rates = _error_rates(task, *(list(read_lines(file)) for file in files))
         seconds = seconds or time.monotonic() - start

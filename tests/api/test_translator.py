@@ -124,6 +124,36 @@ def test_links_follow_the_setting_stored_in_the_run(
     assert found != t.align(*pair)
 
 
+def test_a_lexicon_of_the_training_text_corrects_the_links_as_in_align(
+    t: Translator, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = [(corpus / f"train.{side}").read_text("utf-8").splitlines()[:12] for side in ("en", "fr")]
+    for side, lines in zip(("en", "fr"), sides, strict=True):
+        (tmp_path / f"a.{side}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    texts = ["--src", str(tmp_path / "a.en"), "--tgt", str(tmp_path / "a.fr")]
+    assert cli._run(["align", str(t._run), *texts, "--lexicon"]) == 0
+    expected = [line.split() for line in capsys.readouterr().out.splitlines()]
+    pairs = [*zip(*sides, strict=True)]
+    found = [[f"{i}-{j}" for i, j in t.align(*pair, lexicon=True)] for pair in pairs]
+    # `align` also counts the lines that it aligns: here, lines of the training text once more.
+    assert sum(a == b for a, b in zip(found, expected, strict=True)) >= 10
+    assert found != [[f"{i}-{j}" for i, j in t.align(*pair)] for pair in pairs]
+    assert t.align("", "x", lexicon=True) == []
+
+
+def test_a_lexicon_needs_the_training_text(tiny_run: Path, tmp_path: Path) -> None:
+    for name in "vocab.model", "model.safetensors":
+        (tmp_path / name).symlink_to(tiny_run / name)
+    text = (tiny_run / "config.toml").read_text("utf-8").replace("train.en", "gone.en")
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    moved = load(tmp_path, "cpu")
+    with pytest.raises(
+        UserError, match=r"^lexicon=True: .*gone\.en, of the run's training text, is missing; restore it"
+    ):
+        moved.align("x", "y", lexicon=True)
+    assert moved.align("", "y") == []
+
+
 def test_masked_heads_compose_and_leave_the_translator_as_it_was(t: Translator, translator: LineTranslator) -> None:
     names = ["cross.1.1", "decoder.0.0", "encoder.1.0"]
     pair = "I love apples.", "J'aime les pommes."
@@ -183,6 +213,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda t: t.score(["x"], ["y", "z"]), "ValueError: source has 1 texts, but target has 2"),
     (lambda t: t.score(["x", 3], ["y", "z"]), "TypeError: each source should be a string, not int"),
     (lambda t: t.align(["x"], "y"), "TypeError: source should be a string, not list"),
+    (lambda t: t.align("x", "y", lexicon=1), "TypeError: lexicon should be of type bool, not int"),
     (lambda t: t.align("x " * 2000, "y"), "UserError: the pair is too long for attention maps, or its words do not"),
     (lambda t: t.attention(["x"]), "TypeError: source should be a string, not list"),
     (lambda t: t.attention("x", 3), "TypeError: target should be a string, not int"),

@@ -13,13 +13,16 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
 from translate.alignment.lexical import Floats as Doubles
 from translate.alignment.lexical import Numbers, Sentences, WordTable, posteriors
 from translate.attention.maps import Floats
-from translate.data.parallel_text import Pair
+from translate.data.parallel_text import Pair, training_text
+from translate.errors import UserError
+from translate.run.folder import Run
 
 MAX_LINKS = 30_000_000  # possible links of the pairs that the lexicon is estimated from; takes about 2 GB
 MAX_WORDS = 100  # of a side of such a pair
@@ -58,6 +61,18 @@ class Lexicon:
                 num_links = sum((1 + len(src)) * (1 + len(tgt)) for src, tgt in kept)
         sentences = Sentences([src for src, _ in kept], [tgt for _, tgt in kept])
         return cls(words, WordTable.estimated(sentences), WordTable.estimated(sentences.exchanged), len(kept))
+
+    @classmethod
+    def of_run(cls, run: Run, others: Iterable[Pair] = ()) -> Lexicon:
+        """Estimate a lexicon from a run's training text, after other pairs.
+
+        Raises UserError if a file of the text no longer exists.
+        """
+        try:
+            text = training_text(run.load_config().data)
+        except UserError as error:
+            raise UserError(f"--lexicon: {error}, or omit --lexicon") from error
+        return cls.of_text(chain(others, text))
 
     def corrected(self, source: str, target: str, maps: Floats, reverse: Floats | None) -> tuple[Floats, Floats]:
         """Return the probability of each link of a target word, (N, T, S), and of a source word, (N, S, T).

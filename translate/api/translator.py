@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from translate.api.attention import Attention
 from translate.api.loading import load_translator
@@ -24,6 +24,9 @@ from translate.errors import UserError
 from translate.markup.keeper import keep_markup, keeps_markup
 from translate.report.page.frame import InitialView
 from translate.run.folder import Run
+
+if TYPE_CHECKING:
+    from translate.alignment.lexicon import Lexicon
 
 Texts = list[str] | tuple[str, ...] | Iterator[str]  # unlike Iterable[str], this does not include str
 
@@ -162,20 +165,27 @@ class Translator:
         return Attention(found.source, found.text, score, warnings, maps, f"Attention of {self._title}", view)
 
     @in_python_words()
-    def align(self, source: str, target: str) -> list[tuple[int, int]]:
+    def align(self, source: str, target: str, *, lexicon: bool = False) -> list[tuple[int, int]]:
         """Return the links (i, j) from source word i to target word j; words are what spaces separate, from 0.
 
-        The setting is the run's best (`translate align --store`), or else grow-diag on the mean of all heads. A pair
-        with a blank side has no links. Raises UserError if a side is too long, or its words do not match its pieces.
+        The setting is the run's best (`translate align --store`), or else grow-diag on the mean of all heads. lexicon:
+        instead, correct this mean by which words translate each other in the training text, which the first call reads.
+        A pair with a blank side has no links. Raises UserError if a side is too long, its words do not match its
+        pieces, or the training text no longer exists.
         """
         from translate.alignment.aligner import Pairing, aligned
+        from translate.alignment.methods import MapChoice
+        from translate.alignment.settings import AlignmentOptions
         from translate.alignment.sources import RunLines
         from translate.alignment.stored import best_setting
 
         check_text(source, "source")
         check_text(target, "target")
-        pairing = Pairing(RunLines(self._run, self._with_torch(), [Pair(source, target)]))
-        choice, config = best_setting(pairing.forward)
+        check_type(lexicon, "lexicon", bool)
+        lines = RunLines(self._run, self._with_torch(), [Pair(source, target)])
+        pairing = Pairing(lines, lexicon=self._lexicon if lexicon else None)
+        mean = MapChoice(), AlignmentOptions().config(pairing.directions)
+        choice, config = mean if lexicon else best_setting(lines)
         pairing.check(choice)
         ((pair, links),) = aligned(pairing, choice, config)
         if links is None and pair.source.strip() and pair.target.strip():
@@ -222,6 +232,12 @@ class Translator:
     def _with_markup(self) -> LineTranslator:
         shows_attention = not isinstance(self.engine, BackgroundEngine)
         return keep_markup(self._lines, self._run, None if shows_attention else partial(load_translator, self._run))
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        from translate.alignment.lexicon import Lexicon
+
+        return Lexicon.of_run(Run.open(self._run))
 
     def _with_torch(self) -> LineTranslator:
         from translate.decoding.torch_engine import TorchEngine

@@ -10,7 +10,7 @@ from translate.errors import UserError
 
 # An option and, unless the sentence continues, its value; but commands in backticks stay as they are.
 OPTION = re.compile(r"`[^`]*`|--([a-z][a-z-]*)(?: ([^\s:;,)]+)(?=[:;,)]|$))?")
-FLAGS = ("resume", "sample")
+FLAGS = ("lexicon", "resume", "sample")
 LITERAL = re.compile(r"[\"'\[{-]|[\d.,]+$|true|false|null")
 
 

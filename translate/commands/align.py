@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -123,19 +123,14 @@ def _lexicon(lines: MapLines) -> Lexicon:
     """Estimate a lexicon from the lines and the training text of their run. Raises UserError if they have no run."""
     from translate.alignment.lexicon import Lexicon
     from translate.alignment.sources import RunLines
-    from translate.data.parallel_text import training_text
     from translate.report.progress import announced
     from translate.run.folder import Run
 
     if not isinstance(lines, RunLines):
         raise UserError(f"--lexicon: {lines.path} is not a run; pass a run with --src and --tgt")
-    try:
-        text = training_text(Run.open(lines.path).load_config().data)
-    except UserError as error:
-        raise UserError(f"--lexicon: {error}, or omit --lexicon") from error
     start = time.monotonic()
     with announced("estimating the lexicon"):
-        lexicon = Lexicon.of_text(chain(lines.text, text))
+        lexicon = Lexicon.of_run(Run.open(lines.path), lines.text)
     print_message(f"lexicon: {lexicon.num_pairs:,} pairs in {time.monotonic() - start:.1f} s")
     return lexicon
 
