@@ -140,6 +140,15 @@ def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> No
     assert "train.recombine" not in choose_settings({"train.recombine": 0.2}, OF_EACH_SIZE[1], CPU)
 
 
+def test_the_best_weights_of_a_small_text_are_those_that_translate_best() -> None:
+    chosen = [choose_settings({}, figures, CPU).get("train.best_by") for figures in OF_EACH_SIZE]
+    assert chosen == [None, "chrf", None, None, None, None]
+    for given in {"train.validate_sentences": 0}, {"train.best_by": "bleu"}:
+        values = choose_settings(given, OF_EACH_SIZE[1], CPU)
+        assert "train.best_by" not in values
+        load_config(None, given, values)
+
+
 def test_dropout_grows_with_the_number_of_times_that_training_reads_the_text() -> None:
     measures = TextMeasures(29_000, 60.0, 65.0, 10_000, 14.0)
 

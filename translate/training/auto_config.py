@@ -40,6 +40,7 @@ MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW f
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
 RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
+BY_CHRF = 10_000  # pairs; of fewer, the validation loss can rise for most of the training while translations improve
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
 TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
 MAX_NAMED = 4  # maximum number of user settings that are listed by name
@@ -144,6 +145,8 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
     if architecture != "recurrent" and measures.num_pairs > SIZES[0].max_pairs:
         size = _suited(size, _passes(size, {**steps, **fixed}, measures, is_cpu))
     values = _model(size, fixed) | steps | _optimization(size, fixed)
+    if MIN_SPLIT_PAIRS <= measures.num_pairs <= BY_CHRF and fixed.get("train.validate_sentences", 1):
+        values["train.best_by"] = "chrf"
     if not fixed.get("vocab.model") and fixed.get("vocab.algorithm") != "char":
         values["vocab.size"] = measures.vocab_size
     return {name: value for name, value in values.items() if name not in fixed}
