@@ -78,10 +78,14 @@ def _draw(logits: Tensor, numbers: Tensor, settings: DecodeSettings) -> Tensor:
     A number chooses from the pieces in the order of the vocabulary. In the order of their probabilities, equally
     probable pieces would change places if another batch or processor rounds otherwise, and so would the samples.
     """
-    cumulative = _restricted(logits, settings).softmax(dim=2).cumsum(dim=2)
+    probabilities = _restricted(logits, settings).softmax(dim=2)
+    exact = torch.device("cpu") if logits.device.type == "mps" else logits.device  # MPS has no float64
+    # A GPU's sums of float32 can fall from one piece to the next, and rise at one whose probability is 0.
+    cumulative = probabilities.to(exact).double().cumsum(dim=2)
     totals = cumulative[:, :, -1:]
     below = torch.nextafter(totals, torch.zeros_like(totals))  # rounding must not lead past the last possible piece
-    return torch.searchsorted(cumulative, torch.minimum(numbers[:, :, None] * totals, below), right=True).squeeze(2)
+    drawn = torch.minimum(numbers.to(exact)[:, :, None] * totals, below)
+    return torch.searchsorted(cumulative, drawn, right=True).squeeze(2).to(logits.device)
 
 
 def _restricted(logits: Tensor, settings: DecodeSettings) -> Tensor:

@@ -51,9 +51,9 @@ function randomNumbers(seed) {
 function draw(logits, number, settings) {
   const probabilities = restricted(logits.map((logit) => logit / Math.fround(settings.temperature)), settings);
   softmax(probabilities);
-  const cumulative = cumulativeSums(probabilities);
+  const cumulative = cumulativeSums(Float64Array.from(probabilities));
   const total = cumulative.at(-1);
-  const drawn = Math.fround(Math.fround(number) * total);
+  const drawn = Math.fround(number) * total;
   return drawn < total ? cumulative.findIndex((sum) => sum > drawn) : cumulative.indexOf(total);
 }
 
