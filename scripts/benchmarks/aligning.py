@@ -10,15 +10,14 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.report import Report, markdown_table, spread, versions
 from benchmarks.work import say
+from translate.alignment import methods
 from translate.alignment.aligner import Pairing, try_all
 from translate.alignment.error_rate import Errors, GoldFile
 from translate.alignment.lexicon import Lexicon, words_of_line
-from translate.alignment.methods import Links, MapChoice, Method, combine
-from translate.alignment.settings import AlignmentConfig
+from translate.alignment.methods import MapChoice, Method, combine
+from translate.alignment.settings import ONE_DIRECTION, AlignmentConfig
 from translate.alignment.sources import open_lines
 from translate.api import load_translator
 from translate.data.parallel_text import Pair, ParallelText, training_text
@@ -26,7 +25,7 @@ from translate.data.pharaoh import SURE, parse_links
 from translate.data.readers.lines import read_lines
 from translate.run.folder import Run
 
-METHODS: tuple[Method, ...] = ("intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
+METHODS = [method for method in methods.METHODS if method not in ONE_DIRECTION]
 EFLOMAL_MODELS = {1: "IBM model 1", 2: "HMM", 3: "HMM with fertility"}
 ADVICE = "eflomal is not installed; run scripts/setup aligners, which needs a C compiler"
 
@@ -129,16 +128,10 @@ def _error_rates(task: Task, forward: Sequence[str], backward: Sequence[str]) ->
     for number, (pair, gold) in enumerate(zip(task.lines, task.gold, strict=True), start=1):
         num_src, num_tgt = (len(line.split()) for line in pair)
         texts = next(links) if all(_words(pair)) else ("", "")
-        both = [_as_array(text, num_tgt, num_src) for text in texts]
-        reference = task.gold.gold(gold, number, num_tgt, num_src)
+        reference, *both = (
+            task.gold.gold(each, number, num_tgt, num_src)
+            for each in (gold, *(parse_links(text, "links of eflomal", SURE) for text in texts))
+        )
         for method, counts in errors.items():
-            counts.add(combine(both[0][None], both[1][None], method), reference)
+            counts.add(combine(both[0].sure[None], both[1].sure[None], method), reference)
     return {method: counts.scores()[0].error_rate for method, counts in errors.items()}
-
-
-def _as_array(text: str, num_tgt: int, num_src: int) -> Links:
-    """Return links in Pharaoh format as an array, (T, S)."""
-    links = np.zeros((num_tgt, num_src), np.bool_)
-    for link in parse_links(text, "links of eflomal", SURE):
-        links[link.target, link.source] = True
-    return links

@@ -141,8 +141,8 @@ def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> No
 
 
 def test_the_best_weights_of_a_small_text_are_those_that_translate_best() -> None:
-    chosen = [choose_settings({}, figures, CPU).get("train.best_by") for figures in OF_EACH_SIZE]
-    assert chosen == [None, "chrf", None, None, None, None]
+    chosen = [choose_settings({}, figures, CPU)["train.best_by"] for figures in OF_EACH_SIZE]
+    assert chosen == ["valid_loss", "chrf", *["valid_loss"] * 4]
     for given in {"train.validate_sentences": 0}, {"train.best_by": "bleu"}:
         values = choose_settings(given, OF_EACH_SIZE[1], CPU)
         assert "train.best_by" not in values

@@ -40,7 +40,6 @@ MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW f
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
 RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
-BY_CHRF = 10_000  # pairs; of fewer, the validation loss can rise for most of the training while translations improve
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
 TUNING_FACTOR = 4  # divisor for the epochs and the learning rate in fine-tuning
 MAX_NAMED = 4  # maximum number of user settings that are listed by name
@@ -74,12 +73,14 @@ class Size(NamedTuple):
     batch_tokens: int
     learning_rate: float  # of AdamW, without Muon
     epochs: int
+    best_by: str = "valid_loss"
 
 
-# The first row is for texts that a model can only memorize: they are validated on themselves.
+# The first row is for texts that a model can only memorize: they are validated on themselves. With texts of the
+# second row, the validation loss can rise for most of the training while translations improve.
 SIZES = (
     Size(MIN_SPLIT_PAIRS - 1, 2000, 20, 3, 128, 512, 9000, 0.1, 0.0, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
-    Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.75, 0.2, 1024, 2.5e-3, 100),
+    Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.75, 0.2, 1024, 2.5e-3, 100, "chrf"),
     Size(60_000, 10_000, 8, 4, 128, 384, 5000, 0.0, 0.1, 3.0, 0.0, 0.1, 4096, 3e-3, 60),
     Size(400_000, 10_000, 8, 3, 256, 1024, 2500, 0.0, 0.1, 0.0, 0.0, 0.0, 4096, 2e-3, 25),
     Size(2_000_000, 16_000, 8, 4, 256, 1024, 1500, 0.0, 0.1, 0.0, 0.0, 0.0, 8192, 1.5e-3, 10),
@@ -145,8 +146,8 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
     if architecture != "recurrent" and measures.num_pairs > SIZES[0].max_pairs:
         size = _suited(size, _passes(size, {**steps, **fixed}, measures, is_cpu))
     values = _model(size, fixed) | steps | _optimization(size, fixed)
-    if MIN_SPLIT_PAIRS <= measures.num_pairs <= BY_CHRF and fixed.get("train.validate_sentences", 1):
-        values["train.best_by"] = "chrf"
+    if fixed.get("train.validate_sentences", 1):
+        values["train.best_by"] = size.best_by
     if not fixed.get("vocab.model") and fixed.get("vocab.algorithm") != "char":
         values["vocab.size"] = measures.vocab_size
     return {name: value for name, value in values.items() if name not in fixed}
