@@ -23,6 +23,7 @@ from benchmarks.firefox import PROGRAM, running_firefox
 from benchmarks.report import Columns, Report, table, versions
 from benchmarks.work import say
 from translate.errors import UserError
+from translate.run.folder import Run
 
 PRECISIONS = ("float32", "float16", "int8")
 BEAMS = (5, 1)
@@ -78,7 +79,7 @@ COLUMNS: Columns[Figures] = {
 }
 
 
-def measure(run: Path, text: Sequence[str], num_words: int) -> Report:
+def measure(run: Run, text: Sequence[str], num_words: int) -> Report:
     """Measure pages of the run in all browsers. text: the first of its sentences with so many words are translated."""
     sentences = [line for line in text if len(line.split()) == num_words][: NUM_WARM_UP + NUM_TIMED]
     if len(sentences) < NUM_WARM_UP + NUM_TIMED:
@@ -88,8 +89,10 @@ def measure(run: Path, text: Sequence[str], num_words: int) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         pages = {precision: Path(folder) / f"{precision}.html" for precision in PRECISIONS}
         for precision, page in pages.items():
-            command = ["-m", "translate", "export", str(run), str(page), "--format", "page", "--precision", precision]
-            subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL, env=environment(1))
+            options = [str(run.path), str(page), "--format", "page", "--precision", precision]
+            command = [sys.executable, "-m", "translate", "export", *options]
+            if status := subprocess.run(command, stdout=subprocess.DEVNULL, env=environment(1)).returncode:
+                raise UserError(f"{run.path}: `translate export` ended with exit status {status}; see above")
         for browser, window in _browsers():
             for precision, page in pages.items():
                 times = _times(window, page, sentences)

@@ -12,6 +12,7 @@ import pytest
 
 from translate.commands.export_page import PageOptions, export_page
 from translate.errors import UserError
+from translate.run.folder import Run
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 
@@ -56,7 +57,7 @@ def test_messages_to_and_from_firefox_are_framed_by_their_length_in_bytes() -> N
 
 def test_a_text_with_too_few_sentences_of_the_length_is_refused() -> None:
     with pytest.raises(UserError, match="1 sentences of 3 words, but 25 are needed"):
-        model_page.measure(Path("run"), ["two words", "now three words"], 3)
+        model_page.measure(Run(Path("run")), ["two words", "now three words"], 3)
 
 
 def test_a_page_is_opened_and_translates_with_each_beam_size(

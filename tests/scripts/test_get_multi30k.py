@@ -5,35 +5,25 @@ from __future__ import annotations
 import functools
 import gzip
 import http.server
-import importlib.util
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "get_multi30k"
+from tests.helpers.scripts import SCRIPTS, load_script
+
 REAL = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
-
-
-def load_script() -> ModuleType:
-    loader = SourceFileLoader("get_multi30k", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("get_multi30k", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Path, str]]:
     """The script with checksums of small test files, the folder of these files, and its URL."""
-    script, folder = load_script(), tmp_path / "served"
+    script, folder = load_script("get_multi30k"), tmp_path / "served"
     folder.mkdir()
     checksums = {}
     for name, num_lines in script.wanted(script.LANGUAGES, script.TESTS).items():
@@ -154,7 +144,7 @@ def test_invalid_response_is_reported_in_one_line_and_discarded(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
+        assert call(load_script("get_multi30k"), monkeypatch, "--url", url, "--to", tmp_path / "data") == 2
     told = capsys.readouterr().err
     assert said in told
     assert told.removesuffix("\n").isprintable()
@@ -174,7 +164,7 @@ def test_redirect_on_the_same_host_is_followed(tmp_path: Path, monkeypatch: pyte
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert load_script().download(f"http://127.0.0.1:{server.server_port}/here") == b"content"
+        assert load_script("get_multi30k").download(f"http://127.0.0.1:{server.server_port}/here") == b"content"
         server.shutdown()
 
 
@@ -184,12 +174,16 @@ def test_redirect_on_the_same_host_is_followed(tmp_path: Path, monkeypatch: pyte
 def test_invalid_url_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
-    assert call(load_script(), monkeypatch, "--url", url, "--to", tmp_path) == 2
+    assert call(load_script("get_multi30k"), monkeypatch, "--url", url, "--to", tmp_path) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the Multi30k corpus is not beside this checkout")
 def test_real_corpus_has_the_checksums(tmp_path: Path) -> None:
     named = ["--languages", "de", "--tests", "2016_flickr"]
-    subprocess.run([sys.executable, SCRIPT, "--from", REAL, "--to", tmp_path, *named], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, SCRIPTS / "get_multi30k", "--from", REAL, "--to", tmp_path, *named],
+        check=True,
+        capture_output=True,
+    )
     assert len(list(tmp_path.glob("*.gz"))) == 6

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
 import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import sacrebleu
 
+from tests.helpers.corpora import head
+from tests.helpers.scripts import Forking, load_script
 from translate.run.folder import Run
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "scoreboard"
 
 
 @pytest.fixture
 def scoreboard(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, with a tiny text in place of Multi30k and a split on spaces in place of Moses tokens."""
-    loader = SourceFileLoader("scoreboard", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("scoreboard", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "scoreboard", module)  # where `dataclass` looks for its types
-    loader.exec_module(module)
+    module = load_script("scoreboard")
     folder = tmp_path / "data" / "multi30k"
     folder.mkdir(parents=True)
-    for part, name in ("train", "train"), ("val", "valid"), ("test_2016_flickr", "valid"):
+    for part, name, count in ("train", "train", 200), ("val", "valid", 5), ("test_2016_flickr", "valid", 5):
         for language, other in ("en", "en"), ("de", "fr"):
-            shutil.copy(corpus / f"{name}.{other}", folder / f"{part}.{language}")
+            (folder / f"{part}.{language}").write_text(head(corpus / f"{name}.{other}", count), encoding="utf-8")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "find_spec", lambda name: name)
     monkeypatch.setattr(module, "moses_tokens", lambda lines, language: [line.lower() for line in lines])
-    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parents[1]))
+    monkeypatch.setattr(module, "subprocess", Forking)
     row = module.Row("multi30k", "en", "de", 0.02, 50, (("test_2016_flickr", "99.9 (nobody)"),))
     monkeypatch.setitem(module.ROWS, "tiny", row)
     return module

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from importlib.machinery import SourceFileLoader
 from io import StringIO
 from pathlib import Path
-from types import ModuleType
-from typing import IO
 
 import pytest
 
-from tests.helpers.processes import Command
 from tests.helpers.runs import TINY
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "try_settings"
-
+from tests.helpers.scripts import Forking, load_script
 
 CHANGE = "model.d_ff=32 model.dropout=0.3"
 FAILING = "vocab.model='gone.model'"
@@ -57,32 +49,9 @@ def tried(settings: str, tmp_path_factory: pytest.TempPathFactory) -> Tried:
     return folder / "tries", trying(folder / "small.toml", *changes, "--folder", folder / "tries")
 
 
-class Forking:
-    """`subprocess` for the script: its commands take less time to start."""
-
-    PIPE = subprocess.PIPE
-
-    @staticmethod
-    def run(command: list[str], *, stderr: IO[str], **_: object) -> subprocess.CompletedProcess[str]:
-        process = Command(*command[3:], stderr=stderr)
-        status = process.wait()
-        process.stdout.seek(0)
-        return subprocess.CompletedProcess(command, status, process.stdout.read().decode())
-
-
-def script() -> ModuleType:
-    loader = SourceFileLoader("try_settings", str(SCRIPT))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module
-
-
 def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the script."""
-    module, out, err = script(), StringIO(), StringIO()
+    module, out, err = load_script("try_settings"), StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(module, "subprocess", Forking)
         patch.setattr("sys.argv", ["try_settings", *map(str, arguments)])
@@ -93,7 +62,7 @@ def trying(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def main() -> Callable[[], int]:
     """The main function of the script."""
-    return script().main
+    return load_script("try_settings").main
 
 
 def cells(table: str) -> list[list[str]]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from why.results import Record, Results
 from why.texts import texts_of
 from why.training import text_settings
 
+from tests.helpers.scripts import load_script
 from translate.alignment.aligner import Pairing, try_all
 from translate.alignment.error_rate import GoldFile
 from translate.alignment.methods import MapChoice
@@ -29,7 +27,6 @@ from translate.run import model as run_model
 from translate.run.folder import Run
 from translate.training import loop
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "why_attention"
 TOY = next(task for task in TASKS if task.name == "toy")
 MAX_PARAMETERS = {"toy": 1_500_000, "multi30k": 4_000_000, "copy": 1_500_000, "reverse": 1_500_000}
 VOCAB_SIZES = {"toy": 3000, "multi30k": 10_000, "copy": 14, "reverse": 14}
@@ -48,13 +45,7 @@ class KilledError(BaseException):
 @pytest.fixture(scope="module")
 def main() -> Main:
     """The main function of the script."""
-    loader = SourceFileLoader("why_attention", str(SCRIPT))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module.main
+    return load_script("why_attention").main
 
 
 @pytest.fixture
