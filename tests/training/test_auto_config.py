@@ -27,11 +27,12 @@ from translate.errors import UserError
 from translate.run.folder import Run
 from translate.run.model import parameter_shapes
 from translate.system.distributed import ALONE
-from translate.training.auto_config import LATE, SIZES, TextMeasures, choose_settings, explain, measure_text
+from translate.training.auto_config import LATE, TextMeasures, choose_settings, explain, measure_text
 from translate.training.estimate import steps_per_epoch
 from translate.training.loop import train
 from translate.training.prepare import prepare
 from translate.training.resolve_config import resolve_new
+from translate.training.sizes import SIZES
 
 CUDA = torch.device("cuda")
 OF_EACH_SIZE = [TextMeasures(int(min(size.max_pairs, 10**9)), 50.0, 50.0, size.vocab, 15.0) for size in SIZES]
@@ -127,6 +128,29 @@ def test_larger_texts_get_larger_settings_and_less_dropout() -> None:
         load_config(None, each)
 
 
+def test_a_training_that_is_too_short_for_the_text_gets_a_narrower_model() -> None:
+    measures = TextMeasures(164_000, 30.0, 34.0, 10_000, 10.7)
+
+    def shape(given: dict[str, Any], device: torch.device = CPU, measures: TextMeasures = measures) -> tuple[Any, ...]:
+        chosen = choose_settings(given, measures, device)
+        return tuple(chosen.get(f"model.{name}") for name in ("d_model", "d_ff", "num_encoder_layers"))
+
+    narrower = (128, 512, 4), (192, 768, 3), (256, 1024, 3)
+    assert [shape({"train.max_minutes": each}) for each in (3, 10, 60, 600)] == [narrower[0], *narrower]
+    assert [shape({"train.max_epochs": each}) for each in (1, 4, 25)] == [*narrower]
+    assert [shape({"train.max_steps": each}) for each in (6000, 10_000)] == [narrower[1], narrower[2]]
+    assert shape({}, CPU) == narrower[1]  # an hour
+    assert shape({}, CUDA) == shape({"train.max_minutes": 10}, CUDA) == narrower[2]
+    assert shape({}, CPU, OF_EACH_SIZE[-1]) == narrower[1]
+    assert shape({"train.max_minutes": 3, "model.d_ff": 500}) == (256, None, 3)  # a shape is not mixed from two
+    assert shape({"train.max_minutes": 1}, CPU, OF_EACH_SIZE[1]) == (128, 512, 4)
+    recurrent = [{"model.architecture": "recurrent", "train.max_minutes": each} for each in (3, 600)]
+    assert shape(recurrent[0]) == shape(recurrent[1])
+    layers = {each: choose_settings({"model.architecture": "decoder-only", "train.max_minutes": each}, measures, CPU)
+              for each in (10, 600)}  # fmt: skip
+    assert [each["model.num_decoder_layers"] for each in layers.values()] == [9, 7]
+
+
 def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> None:
     assert [choose_settings({}, figures, CPU)["train.recombine"] for figures in OF_EACH_SIZE] == [0, 0.75, 0, 0, 0, 0]
     assert OF_EACH_SIZE[0].num_pairs == MIN_SPLIT_PAIRS - 1  # a text that is validated on itself is memorized
@@ -205,7 +229,7 @@ def test_settings_chosen_by_the_user_are_kept_and_reported(tmp_path: Path) -> No
     given = written(tmp_path, "a b\n" * 30, "b c\n" * 30) | {"model.dropout": 0.05, "train.max_steps": 700}
     resolved = resolve_new(None, given, "cpu")
     config, told = resolved.config, resolved.reasons
-    assert (config.model.dropout, config.train.max_steps, config.model.d_model) == (0.05, 700, SIZES[0].d_model)
+    assert (config.model.dropout, config.train.max_steps, config.model.d_model) == (0.05, 700, SIZES[0].shape.d_model)
     assert len(told) == 5
     assert told[0].endswith(", keeping model.dropout, train.max_steps:")
     assert "dropout 0.05" in told[3]
@@ -355,7 +379,7 @@ def test_two_texts_are_enough_to_train(
     sets = [part for setting in small for part in ("--set", setting)]
     assert cli._run(["train", "--src", "train.en", "--tgt", "train.fr", *sets]) == 0
     config = load_config(tmp_path / "runs" / "train" / "config.toml")
-    assert config.model.num_encoder_layers == SIZES[0].layers
+    assert config.model.num_encoder_layers == SIZES[0].shape.layers
     assert config.train.max_steps == 0  # the schedule follows the time left
     said = capfd.readouterr().err
     assert "settings for 200 pairs of " in said

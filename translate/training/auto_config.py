@@ -1,12 +1,8 @@
 """Automatic configuration: choose settings that suit the text and the machine if no settings file is given.
 
-A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
-Araabi and Monz 2020, Wu et al. 2021). docs/results.md reports the experiments that led to the first three rows of
-SIZES, to rotary positions, to Muon with its rates, to recombination, and to how much dropout suits how many passes; the
-rows for larger texts follow published models. So do the recurrent models: for small texts Sennrich and Zhang 2019
-(strong dropout) and Caglayan et al. 2017, "LIUM-CVC Submissions for WMT17 Multimodal Translation Task" (256 units on
-Multi30k, gradients clipped to a norm of 1, as is the default here), for large texts Britz et al. 2017, "Massive
-Exploration of Neural Machine Translation Architectures" (wide layers, few of them).
+`sizes.py` has the table of settings by the size of the text. docs/results.md reports the experiments that led to it, to
+rotary positions, to Muon with its rates, to recombination, to how much dropout suits how many passes, and to how many
+pieces a parameter needs.
 """
 
 from __future__ import annotations
@@ -22,10 +18,11 @@ import torch
 from translate.config.model_settings import Architecture, ModelSettings, uses
 from translate.config.settings import DEFAULT_COVERAGE, Config, VocabSettings
 from translate.data.characters import Characters, characters_of
-from translate.data.text_scan import MIN_SPLIT_PAIRS, TextScan
+from translate.data.text_scan import TextScan
 from translate.data.vocab import Vocab
 from translate.data.vocab_size import largest_vocabs
 from translate.run.folder import Run
+from translate.training.sizes import SIZES, Size, decoder_only, recurrent, shapes_for, size_for
 
 PIECES_PER_CHARACTER = 1.5  # maximum vocabulary size per distinct character, if that exceeds the size for the text
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
@@ -38,6 +35,8 @@ MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are
 MIN_STEPS, MIN_STEPS_PER_EPOCH = 600, 5  # fewer steps leave a small text unlearned, whatever its number of epochs
 MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW for the other weights
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
+PIECES_PER_PARAMETER = 1.2  # minimum number of target pieces that a shape is trained on, per parameter
+SHAPE = {"model.d_model", "model.d_ff", "model.num_encoder_layers", "model.num_decoder_layers"}
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
 RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
@@ -55,61 +54,6 @@ class TextMeasures(NamedTuple):
     tgt_pieces: float  # pieces per target line, on average, with `</s>`
 
 
-class Size(NamedTuple):
-    """Settings for texts of up to `max_pairs` pairs."""
-
-    max_pairs: float
-    vocab: int  # maximum number of pieces in the joint vocabulary
-    min_count: int  # minimum number of times that a piece occurs in the text
-    layers: int  # number of layers in the encoder and also in the decoder
-    d_model: int
-    d_ff: int
-    speed: int  # target pieces per second that two cores train on
-    dropout: float  # minimum
-    label_smoothing: float
-    rdrop: float
-    recombine: float
-    weight_decay: float
-    batch_tokens: int
-    learning_rate: float  # of AdamW, without Muon
-    epochs: int
-    best_by: str = "valid_loss"
-
-
-# The first row is for texts that a model can only memorize: they are validated on themselves. With texts of the
-# second row, the validation loss can rise for most of the training while translations improve.
-SIZES = (
-    Size(MIN_SPLIT_PAIRS - 1, 2000, 20, 3, 128, 512, 9000, 0.1, 0.0, 0.0, 0.0, 0.0, 1024, 2.5e-3, 100),
-    Size(10_000, 2000, 20, 4, 128, 512, 9000, 0.0, 0.1, 0.0, 0.75, 0.2, 1024, 2.5e-3, 100, "chrf"),
-    Size(60_000, 10_000, 8, 4, 128, 384, 5000, 0.0, 0.1, 3.0, 0.0, 0.1, 4096, 3e-3, 60),
-    Size(400_000, 10_000, 8, 3, 256, 1024, 2500, 0.0, 0.1, 0.0, 0.0, 0.0, 4096, 2e-3, 25),
-    Size(2_000_000, 16_000, 8, 4, 256, 1024, 1500, 0.0, 0.1, 0.0, 0.0, 0.0, 8192, 1.5e-3, 10),
-    Size(float("inf"), 32_000, 8, 6, 512, 2048, 300, 0.1, 0.1, 0.0, 0.0, 0.0, 16_384, 7e-4, 10),
-)
-
-
-class RecurrentSize(NamedTuple):
-    """Settings that replace those of a `Size` if the model is recurrent. Its layers are wider and fewer."""
-
-    layers: int
-    d_model: int
-    dropout: float
-    learning_rate: float
-    rdrop: float = 0.0
-    recombine: float = 0.0
-    weight_decay: float = 0.0
-
-
-RECURRENT_SIZES = (
-    RecurrentSize(1, 192, 0.1, 2e-3),
-    RecurrentSize(1, 192, 0.4, 2e-3),
-    RecurrentSize(1, 256, 0.4, 2e-3),
-    RecurrentSize(2, 512, 0.2, 1e-3),
-    RecurrentSize(2, 512, 0.2, 1e-3),
-    RecurrentSize(2, 1024, 0.2, 5e-4),
-)
-
-
 def measure_text(scan: TextScan, settings: VocabSettings, fixed: Mapping[str, object]) -> TextMeasures | None:
     """Measure a text using a sample of its pairs. Returns None if no sampled pair has text on both sides.
 
@@ -119,7 +63,7 @@ def measure_text(scan: TextScan, settings: VocabSettings, fixed: Mapping[str, ob
     if not pairs:
         return None
     src, tgt = (characters_of([pair[side] for pair in pairs]) for side in (0, 1))
-    size, sample = _size_for(scan.num_pairs), pairs[:: -(-len(pairs) // SAMPLE_PAIRS)]
+    size, sample = size_for(scan.num_pairs), pairs[:: -(-len(pairs) // SAMPLE_PAIRS)]
     max_size = max(size.vocab, NUM_SPECIAL_PIECES + round(PIECES_PER_CHARACTER * _num_characters(src, tgt)))
     min_count = size.min_count * len(sample) / scan.num_pairs
     lines = [[pair[side] for pair in sample] for side in (0, 1)]
@@ -141,10 +85,14 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
     fixed: settings that were set by the user or are inherited. The others are chosen to agree with them.
     """
     architecture = fixed.get("model.architecture", DEFAULT)
-    size, is_cpu = _size_for(measures.num_pairs, architecture), device.type == "cpu"
+    size, is_cpu = size_for(measures.num_pairs), device.type == "cpu"
     steps = _steps(size, fixed, measures, is_cpu)
-    if architecture != "recurrent" and measures.num_pairs > SIZES[0].max_pairs:
-        size = _suited(size, _passes(size, {**steps, **fixed}, measures, is_cpu))
+    if architecture == "recurrent":
+        size = recurrent(size)
+    elif measures.num_pairs > SIZES[0].max_pairs:
+        size = _suited(size, {**steps, **fixed}, measures, is_cpu)
+    if architecture == "decoder-only":
+        size = size._replace(shape=decoder_only(size.shape))
     values = _model(size, fixed) | steps | _optimization(size, fixed)
     if fixed.get("train.validate_sentences", 1):
         values["train.best_by"] = size.best_by
@@ -195,18 +143,6 @@ def _describe(model: ModelSettings) -> str:
     return f"{layers} layers, width {model.d_model}, {model.positions} positions{price}"
 
 
-def _size_for(num_pairs: int, architecture: Architecture = DEFAULT) -> Size:
-    row, size = next((row, size) for row, size in enumerate(SIZES) if num_pairs <= size.max_pairs)
-    if architecture == "recurrent":
-        return size._replace(**RECURRENT_SIZES[row]._asdict())
-    if architecture == "decoder-only":  # as many layers as have about the parameters of the Transformer's
-        attention, feed_forward = 4 * size.d_model**2, 2 * size.d_model * size.d_ff
-        return size._replace(
-            layers=round(size.layers * (1 + (2 * attention + feed_forward) / (attention + feed_forward)))
-        )
-    return size
-
-
 def _num_characters(src: Characters, tgt: Characters) -> int:
     """Return the number of distinct characters that need their own pieces."""
     counts = np.sort(np.unique(np.concatenate((src.codes, tgt.codes)), return_counts=True)[1])[::-1]
@@ -216,15 +152,15 @@ def _num_characters(src: Characters, tgt: Characters) -> int:
 def _model(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
     """Return the shape of the model. Its heads have an even width for rotary positions, if `fixed` permits."""
     multiple = 2 * fixed.get("model.num_heads", 1)
-    d_model = fixed.get("model.d_model", math.ceil(size.d_model / multiple) * multiple)
+    d_model = fixed.get("model.d_model", math.ceil(size.shape.d_model / multiple) * multiple)
     num_heads = [number for number in range(1, max(4, d_model // 64) + 1) if d_model % (2 * number) == 0]
     head_width = d_model // fixed.get("model.num_heads", max(num_heads, default=1))
     shape = {
-        "model.d_model": d_model if multiple <= size.d_model else size.d_model,
-        "model.d_ff": size.d_ff,
+        "model.d_model": d_model if multiple <= size.shape.d_model else size.shape.d_model,
+        "model.d_ff": size.shape.d_ff,
         "model.num_heads": max(num_heads, default=1),
-        "model.num_encoder_layers": size.layers,
-        "model.num_decoder_layers": size.layers,
+        "model.num_encoder_layers": size.shape.layers,
+        "model.num_decoder_layers": size.shape.layers,
         "model.dropout": size.dropout,
         "model.positions": "sinusoidal" if head_width % 2 else "rotary",
     }
@@ -248,28 +184,37 @@ def _steps(size: Size, fixed: Mapping[str, Any], measures: TextMeasures, is_cpu:
     return values | dict.fromkeys(LIMITS, 0) if any(fixed.get(name) for name in LIMITS) else values
 
 
-def _passes(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_cpu: bool) -> float:
-    """Return how many times training reads the text, estimated without a measurement: any machine gets the same."""
+def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_cpu: bool) -> Size:
+    """Return a size with the shape and the regularization that suit the length of the training.
+
+    settings: with those that the user chose and the number of the steps. A shape that sees too few pieces for its
+    parameters is worse than a narrower one, which makes more steps in the same time. In the first passes over the text,
+    a model does not overfit, and dropout only makes it learn more slowly. Recombined pairs are new.
+    """
     num_pieces = measures.num_pairs * measures.tgt_pieces
-    in_a_minute = 60 * size.speed * (1.0 if is_cpu else GPU_SPEEDUP)
+    for shape in [size.shape] if SHAPE & settings.keys() else shapes_for(size):
+        passes = _passes(shape.speed, settings, num_pieces, is_cpu) or size.epochs
+        size = size._replace(shape=shape)
+        if passes * num_pieces >= PIECES_PER_PARAMETER * shape.num_parameters(measures.vocab_size):
+            break
+    seen = passes * (1 - size.recombine)
+    dropout = min(MAX_DROPOUT, DROPOUT_GROWTH * math.log(max(1.0, seen / DROPOUT_FROM)))
+    rdrop = size.rdrop if passes >= RDROP_FROM else 0.0
+    return size._replace(dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
+
+
+def _passes(speed: int, settings: Mapping[str, Any], num_pieces: float, is_cpu: bool) -> float:
+    """Return how many times training reads the text, estimated without a measurement: any machine gets the same.
+
+    Returns 0 if no limit is set.
+    """
+    in_a_minute = 60 * speed * (1.0 if is_cpu else GPU_SPEEDUP)
     limits = (
         settings.get("train.max_epochs", 0),
         settings.get("train.max_steps", 0) * settings["train.batch_tokens"] / num_pieces,
         settings.get("train.max_minutes", 0.0) * in_a_minute / num_pieces,
     )
-    return min(filter(None, limits), default=size.epochs)
-
-
-def _suited(size: Size, passes: float) -> Size:
-    """Return a size with as much regularization as the number of passes over the text needs.
-
-    In the first passes, a model does not overfit, and dropout only makes it learn more slowly. Recombined pairs are
-    new.
-    """
-    seen = passes * (1 - size.recombine)
-    dropout = min(MAX_DROPOUT, DROPOUT_GROWTH * math.log(max(1.0, seen / DROPOUT_FROM)))
-    rdrop = size.rdrop if passes >= RDROP_FROM else 0.0
-    return size._replace(dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
+    return min(filter(None, limits), default=0.0)
 
 
 def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
