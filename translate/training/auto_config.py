@@ -192,7 +192,8 @@ def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_
     a model does not overfit, and dropout only makes it learn more slowly. Recombined pairs are new.
     """
     num_pieces = measures.num_pairs * measures.tgt_pieces
-    for shape in [size.shape] if SHAPE & settings.keys() else shapes_for(size):
+    can_narrow = is_cpu and not SHAPE & settings.keys()  # a GPU takes as long for a narrow model
+    for shape in shapes_for(size) if can_narrow else [size.shape]:
         passes = _passes(shape.speed, settings, num_pieces, is_cpu) or size.epochs
         size = size._replace(shape=shape)
         if passes * num_pieces >= PIECES_PER_PARAMETER * shape.num_parameters(measures.vocab_size):
