@@ -35,7 +35,7 @@ MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are
 MIN_STEPS, MIN_STEPS_PER_EPOCH = 600, 5  # fewer steps leave a small text unlearned, whatever its number of epochs
 MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW for the other weights
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
-PIECES_PER_PARAMETER = 1.2  # minimum number of target pieces that a shape is trained on, per parameter
+PIECES_PER_PARAMETER = 0.9  # minimum number of target pieces that a shape is trained on, per parameter
 SHAPE = {"model.d_model", "model.d_ff", "model.num_encoder_layers", "model.num_decoder_layers"}
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
 RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
@@ -192,7 +192,8 @@ def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_
     a model does not overfit, and dropout only makes it learn more slowly. Recombined pairs are new.
     """
     num_pieces = measures.num_pairs * measures.tgt_pieces
-    can_narrow = is_cpu and not SHAPE & settings.keys()  # a GPU takes as long for a narrow model
+    is_large = measures.num_pairs > SIZES[1].max_pairs  # with small texts, it is the text that limits the model
+    can_narrow = is_large and is_cpu and not SHAPE & settings.keys()  # a GPU takes as long for a narrow model
     for shape in shapes_for(size) if can_narrow else [size.shape]:
         passes = _passes(shape.speed, settings, num_pieces, is_cpu) or size.epochs
         size = size._replace(shape=shape)
