@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def load_script(name: str) -> ModuleType:
-    """Load a script anew, without running its main function."""
+    """Load a new copy of a script, without running its main function."""
     loader = SourceFileLoader(name, str(SCRIPTS / name))
     spec = importlib.util.spec_from_loader(name, loader)
     assert spec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.corpora import TOY
+from tests.helpers.corpora import TOY, head
 from tests.helpers.scripts import load_script
 
 SCRIPT = load_script("bench")
@@ -39,7 +39,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     options: list[object] = []
     for option, end in ("--src", "en"), ("--tgt", "fr"), ("--gold", "align"):
         file = tmp_path / f"gold.{end}"
-        file.write_text("".join((TOY / f"valid.{end}").read_text("utf-8").splitlines(True)[:NUM_LINES]), "utf-8")
+        file.write_text(head(TOY / f"valid.{end}", NUM_LINES), "utf-8")
         options += [option, file]
     return options
 
@@ -95,10 +95,11 @@ def test_a_missing_corpus_names_the_script_that_downloads_it(bench: Bench, tmp_p
 
 
 def test_too_few_gold_links_are_reported(bench: Bench, tiny_run: Path, lines: list[object], tmp_path: Path) -> None:
-    shutil.copy(TOY / "valid.en", tmp_path / "gold.en")
+    gold = tmp_path / "gold.align"
+    gold.write_text(head(gold, NUM_LINES - 1), "utf-8")
     status, out, err = bench("align", tiny_run, *lines)
     assert (status, out) == (2, "")
-    assert "gold" in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith(f"error: {gold} has fewer lines than ")
 
 
 def test_a_missing_package_names_the_command_that_installs_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

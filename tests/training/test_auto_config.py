@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -150,6 +151,18 @@ def test_a_training_that_is_too_short_for_the_text_gets_a_narrower_model() -> No
     layers = {each: choose_settings({"model.architecture": "decoder-only", "train.max_minutes": each}, measures, CPU)
               for each in (10, 600)}  # fmt: skip
     assert [each["model.num_decoder_layers"] for each in layers.values()] == [9, 7]
+
+
+def test_the_command_chooses_a_narrow_model_for_a_short_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "".join(f"{' '.join(words)}\n" for words in itertools.product("abcdefghijklmnopqrstuv", repeat=3))
+    for language in "en", "fr":
+        (tmp_path / f"t.{language}").write_text(lines, encoding="utf-8")
+    texts = ["--src", str(tmp_path / "t.en"), "--tgt", str(tmp_path / "t.fr"), "--dry-run"]
+    quick = ["--set", "vocab.size=300", "--set", "train.batch_tokens=64", "--set", "train.max_epochs=1"]
+    assert cli._run(["train", *texts, *quick]) == 0
+    assert "4 + 4 layers, width 96," in "".join(capsys.readouterr())
 
 
 def test_a_small_text_is_recombined_unless_the_user_changes_it_otherwise() -> None:

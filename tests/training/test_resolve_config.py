@@ -110,7 +110,7 @@ def test_fine_tuning_resumes_exactly_after_the_old_run_is_deleted(
     copy = Run(tmp_path / "run")
     away = tiny_run.rename(tmp_path / "away")
     try:
-        # Given the same settings anew, or none.
+        # The same settings again, or none.
         config = load_resumed_config(copy, None, given if step else {})
         train(Run.resume(copy.path, config), config, CPU)
     finally:

@@ -91,7 +91,7 @@ class MuonWithAdamW(AdamW):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Update the weights that have gradients. closure: computes them anew, as in all of PyTorch's optimizers."""
+        """Update the weights that have gradients. closure: computes them again, as in all of PyTorch's optimizers."""
         matrices, *others = groups = self.param_groups
         self.param_groups = others
         try:
