@@ -8,7 +8,7 @@ pieces a parameter needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from translate.data.text_scan import TextScan
 from translate.data.vocab import Vocab
 from translate.data.vocab_size import largest_vocabs
 from translate.run.folder import Run
+from translate.training.machine_speed import SLOWEST
 from translate.training.sizes import SIZES, Size, decoder_only, recurrent, shapes_for, size_for
 
 PIECES_PER_CHARACTER = 1.5  # maximum vocabulary size per distinct character, if that exceeds the size for the text
@@ -79,10 +80,13 @@ def measure_text(scan: TextScan, settings: VocabSettings, fixed: Mapping[str, ob
     return TextMeasures(scan.num_pairs, *lengths, max(vocab.size for vocab in vocabs), tgt_pieces)
 
 
-def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: torch.device) -> dict[str, object]:
+def choose_settings(
+    fixed: Mapping[str, Any], measures: TextMeasures, device: torch.device, speed: Callable[[], float] = lambda: 1.0
+) -> dict[str, object]:
     """Return the settings that suit a text, keyed by name, except for those that are fixed.
 
-    fixed: settings that were set by the user or are inherited. The others are chosen to agree with them.
+    fixed: settings that were set by the user or are inherited. The others are chosen to agree with them. speed: returns
+    how fast this machine trains on a CPU (see machine_speed.py); called only if the settings depend on it.
     """
     architecture = fixed.get("model.architecture", DEFAULT)
     size, is_cpu = size_for(measures.num_pairs), device.type == "cpu"
@@ -90,7 +94,7 @@ def choose_settings(fixed: Mapping[str, Any], measures: TextMeasures, device: to
     if architecture == "recurrent":
         size = recurrent(size)
     elif measures.num_pairs > SIZES[0].max_pairs:
-        size = _suited(size, {**steps, **fixed}, measures, is_cpu)
+        size = _suited(size, {**steps, **fixed}, measures, speed if is_cpu else None)
     if architecture == "decoder-only":
         size = size._replace(shape=decoder_only(size.shape))
     values = _model(size, fixed) | steps | _optimization(size, fixed)
@@ -184,18 +188,19 @@ def _steps(size: Size, fixed: Mapping[str, Any], measures: TextMeasures, is_cpu:
     return values | dict.fromkeys(LIMITS, 0) if any(fixed.get(name) for name in LIMITS) else values
 
 
-def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_cpu: bool) -> Size:
+def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, speed: Callable[[], float] | None) -> Size:
     """Return a size with the shape and the regularization that suit the length of the training.
 
-    settings: with those that the user chose and the number of the steps. A shape that sees too few pieces for its
-    parameters is worse than a narrower one, which makes more steps in the same time. In the first passes over the text,
-    a model does not overfit, and dropout only makes it learn more slowly. Recombined pairs are new.
+    settings: with those that the user chose and the number of the steps. speed: of this machine's CPU; None for a GPU.
+    A shape that sees too few pieces for its parameters is worse than a narrower one, which makes more steps in the same
+    time. In the first passes over the text, a model does not overfit, and dropout only makes it learn more slowly.
+    Recombined pairs are new.
     """
     num_pieces = measures.num_pairs * measures.tgt_pieces
     is_large = measures.num_pairs > SIZES[1].max_pairs  # with small texts, it is the text that limits the model
-    can_narrow = is_large and is_cpu and not SHAPE & settings.keys()  # a GPU takes as long for a narrow model
+    can_narrow = is_large and speed and not SHAPE & settings.keys()  # a GPU takes as long for a narrow model
     for shape in shapes_for(size) if can_narrow else [size.shape]:
-        passes = _passes(shape.speed, settings, num_pieces, is_cpu) or size.epochs
+        passes = _passes(shape.speed, settings, num_pieces, speed) or size.epochs
         size = size._replace(shape=shape)
         if passes * num_pieces >= PIECES_PER_PARAMETER * shape.num_parameters(measures.vocab_size):
             break
@@ -205,18 +210,24 @@ def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, is_
     return size._replace(dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
 
 
-def _passes(speed: int, settings: Mapping[str, Any], num_pieces: float, is_cpu: bool) -> float:
-    """Return how many times training reads the text, estimated without a measurement: any machine gets the same.
+def _passes(nominal: int, settings: Mapping[str, Any], num_pieces: float, speed: Callable[[], float] | None) -> float:
+    """Return how many times training reads the text. Returns 0 if no limit is set.
 
-    Returns 0 if no limit is set.
+    nominal: target pieces per second of the machine that has speed 1.
     """
-    in_a_minute = 60 * speed * (1.0 if is_cpu else GPU_SPEEDUP)
-    limits = (
+    by_text = (
         settings.get("train.max_epochs", 0),
         settings.get("train.max_steps", 0) * settings["train.batch_tokens"] / num_pieces,
-        settings.get("train.max_minutes", 0.0) * in_a_minute / num_pieces,
     )
-    return min(filter(None, limits), default=0.0)
+    first = min(filter(None, by_text), default=math.inf)
+    minutes = settings.get("train.max_minutes", 0.0)
+    if not minutes:
+        return first if first < math.inf else 0.0
+    in_time = 60 * minutes * nominal / num_pieces
+    if speed is None:
+        return min(first, in_time * GPU_SPEEDUP)
+    # Measuring the speed takes as long as a few steps, so it is not done where the slowest machine is fast enough.
+    return first if in_time * SLOWEST >= first else min(first, in_time * speed())
 
 
 def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from translate.data.text_scan import TextScan
 from translate.errors import UserError
 from translate.report.progress import announced
 from translate.run.folder import Run, began_otherwise
+from translate.system.distributed import ALONE, World
 
 LOADING = "loading PyTorch"
 Importing = Callable[[], AbstractContextManager[None]]
@@ -35,12 +36,17 @@ class ResolvedConfig:
 
 
 def resolve_new(
-    path: Path | None, given: Mapping[str, object], device: str, importing: Importing = nullcontext
+    path: Path | None,
+    given: Mapping[str, object],
+    device: str,
+    importing: Importing = nullcontext,
+    world: World = ALONE,
 ) -> ResolvedConfig:
-    """Resolve the settings of a new run. Without a settings file, they are chosen to suit the text and the device.
+    """Resolve the settings of a new run. Without a settings file, they are chosen to suit the text and the machine.
 
-    The given settings are validated before the text is read. importing: context in which torch is imported. Raises
-    UserError if a setting is invalid or contradicts the run in train.init_from, or if the text cannot be read.
+    The given settings are validated before the text is read. importing: context in which torch is imported. All
+    processes of `world` must call this function; the speed of the first one counts. Raises UserError if a setting is
+    invalid or contradicts the run in train.init_from, or if the text cannot be read.
     """
     if path:
         config = load_new_config(path, given)
@@ -54,6 +60,7 @@ def resolve_new(
     with announced(LOADING), importing():  # imported here because importing torch takes a second
         from translate.system.device import pick_device
         from translate.training.auto_config import choose_settings, explain, measure_text
+        from translate.training.machine_speed import machine_speed
         from translate.training.prepare import NO_PAIRS, scan_training_text
 
     inherited = _inherited(config) if config.train.init_from else {}
@@ -63,7 +70,9 @@ def resolve_new(
     if measures is None:
         files = config.data.train_tgt if config.data.reverse else config.data.train_src
         raise UserError(f"{' and '.join(names_of(files))}: {NO_PAIRS}")
-    chosen = choose_settings({**inherited, **given}, measures, pick_device(device))
+    chosen = choose_settings(
+        {**inherited, **given}, measures, pick_device(device), lambda: world.gather(machine_speed())[0]
+    )
     config = load_config(None, given, inherited={**inherited, **chosen})
     return ResolvedConfig(config, explain(config, measures, given), scan, frozenset(chosen))
 

@@ -33,7 +33,7 @@ def start_training(
         else:
             if world.is_first:
                 run.refuse_used()  # checked before the text is read
-            resolved = resolve_new(config, given, device, importing)
+            resolved = resolve_new(config, given, device, importing, world)
         _train(run, resolved, device, world, is_resumed, importing)
 
 

@@ -1,0 +1,106 @@
+"""The measured speed of the machine, and the settings that depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers.runs import CPU
+from translate.training import machine_speed as measured
+from translate.training.auto_config import TextMeasures, choose_settings
+from translate.training.machine_speed import FASTEST, SLOWEST, machine_speed, rounded
+from translate.training.resolve_config import resolve_new
+
+CUDA = torch.device("cuda")
+TATOEBA = TextMeasures(164_000, 30.0, 34.0, 10_000, 10.7)
+MULTI30K = TextMeasures(29_000, 60.0, 65.0, 10_000, 14.0)
+SMALL = TextMeasures(5000, 60.0, 65.0, 2000, 14.0)
+
+
+@pytest.fixture
+def measures_again() -> Iterator[None]:
+    machine_speed.cache_clear()
+    yield
+    machine_speed.cache_clear()
+
+
+def never() -> float:
+    raise AssertionError("measured")
+
+
+def chosen(given: dict[str, Any], measures: TextMeasures, speed: float) -> dict[str, Any]:
+    return choose_settings(given, measures, CPU, lambda: speed)
+
+
+def test_speeds_are_powers_of_the_square_root_of_two_within_limits() -> None:
+    assert [rounded(each) for each in (0.29, 0.31, 0.59, 0.6, 0.84, 0.85, 1.0)] == pytest.approx(
+        [0.25, 2**-1.5, 0.5, 2**-0.5, 2**-0.5, 1.0, 1.0]
+    )
+    assert [rounded(each) for each in (1e-9, 1e9)] == [SLOWEST, FASTEST]
+
+
+@pytest.mark.usefixtures("measures_again")
+@pytest.mark.parametrize(("step_time", "speed"), [(0.178, 1.0), (0.356, 0.5), (0.089, FASTEST), (30.0, SLOWEST)])
+def test_the_speed_is_that_of_a_step(monkeypatch: pytest.MonkeyPatch, step_time: float, speed: float) -> None:
+    """At speed 1, 5,000 target pieces take a second, 15 % of which is the update of the weights."""
+    ticks = iter([0.0, 9.0, *(tick for start in (10.0, 20.0, 30.0) for tick in (start, start + step_time))])
+    monkeypatch.setattr(measured.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(measured, "multiplies_bfloat16", lambda device: False)
+    monkeypatch.setattr(measured.Gradients, "add", lambda *arguments: None)
+    assert machine_speed() == speed
+
+
+@pytest.mark.usefixtures("measures_again")
+def test_a_real_measurement_draws_no_random_numbers_and_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = torch.get_rng_state()
+    assert SLOWEST <= machine_speed() <= FASTEST
+    assert torch.equal(torch.get_rng_state(), state)
+    monkeypatch.setattr(measured, "_seconds_of_step", never)
+    machine_speed()
+
+
+def test_a_slower_machine_gets_a_narrower_model_and_less_dropout() -> None:
+    ten, hour = {"train.max_minutes": 10.0}, {"train.max_minutes": 60.0}
+    assert [chosen(ten, MULTI30K, each)["model.d_model"] for each in (0.25, 0.5, 1.0)] == [96, 96, 128]
+    assert [chosen(hour, TATOEBA, each)["model.d_model"] for each in (0.25, 0.5, 1.0)] == [128, 192, 192]
+    for measures in MULTI30K, SMALL:
+        dropouts = [chosen(hour, measures, each)["model.dropout"] for each in (0.25, 0.5, 1.0)]
+        assert dropouts == sorted(set(dropouts))
+    assert chosen(ten, SMALL, 0.25)["model.d_model"] == chosen(ten, SMALL, 1.0)["model.d_model"]
+    # Half the speed is half the time.
+    assert chosen(ten, TATOEBA, 0.5) == chosen({"train.max_minutes": 5.0}, TATOEBA, 1.0)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"train.max_epochs": 3},
+        {"train.max_steps": 1000},
+        {"train.max_epochs": 10, "train.max_minutes": 600.0},
+        {"model.architecture": "recurrent", "train.max_minutes": 10.0},
+    ],
+    ids=str,
+)
+def test_the_speed_is_not_measured_where_nothing_depends_on_it(given: dict[str, Any]) -> None:
+    choose_settings(given, MULTI30K, CPU, never)
+    choose_settings({"train.max_minutes": 10.0}, MULTI30K, CUDA, never)
+    choose_settings({}, TextMeasures(1000, 60.0, 65.0, 2000, 14.0), CPU, never)  # its epochs take less than an hour
+
+
+def test_all_processes_take_the_speed_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"{number} {number + 1}\n" for number in range(300))
+    for side in "src", "tgt":
+        (tmp_path / side).write_text(text, encoding="utf-8")
+    given = {f"data.train_{side}": str(tmp_path / side) for side in ("src", "tgt")}
+    given |= {"vocab.algorithm": "char", "train.max_minutes": 0.5}
+    dropouts = []
+    for own, first in (1.0, 0.25), (0.25, 0.25), (0.25, 1.0):
+        monkeypatch.setattr(measured, "machine_speed", lambda own=own: own)
+        world: Any = SimpleNamespace(gather=lambda value, first=first: [first, value])
+        dropouts.append(resolve_new(None, given, "cpu", world=world).config.model.dropout)
+    assert dropouts[0] == dropouts[1] < dropouts[2]
