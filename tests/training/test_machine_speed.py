@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 from tests.helpers.runs import CPU
+from translate import cli
+from translate.training import estimate
 from translate.training import machine_speed as measured
 from translate.training.auto_config import TextMeasures, choose_settings
 from translate.training.machine_speed import FASTEST, SLOWEST, machine_speed, rounded
@@ -104,3 +107,17 @@ def test_all_processes_take_the_speed_of_the_first(tmp_path: Path, monkeypatch: 
         world: Any = SimpleNamespace(gather=lambda value, first=first: [first, value])
         dropouts.append(resolve_new(None, given, "cpu", world=world).config.model.dropout)
     assert dropouts[0] == dropouts[1] < dropouts[2]
+
+
+def test_the_command_trains_a_narrow_model_on_a_slow_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measured, "machine_speed", lambda: 0.25)
+    monkeypatch.setattr(estimate, "MAX_EXTRA", 0.0)
+    lines = "".join(f"{' '.join(words)}\n" for words in product("abcdefghijklmnopqrstuv", repeat=3))
+    for side in "src", "tgt":
+        (tmp_path / side).write_text(lines, encoding="utf-8")
+    texts = ["--src", str(tmp_path / "src"), "--tgt", str(tmp_path / "tgt"), "--dry-run", "--device", "cpu"]
+    quick = ["--set", "vocab.size=300", "--set", "train.batch_tokens=64", "--set", "train.max_minutes=10"]
+    assert cli._run(["train", *texts, *quick]) == 0
+    assert "4 + 4 layers, width 96," in "".join(capsys.readouterr())  # at speed 1, it would be 128

@@ -47,8 +47,8 @@ def train(
     """Train a model and write it to a run folder.
 
     Pass a settings file, the text, or both. The text is two files, or one with both sides. Without a settings file,
-    settings are chosen to suit the text. The run's config.toml lists and explains every setting. Paths in a settings
-    file are relative to that file; paths on the command line are relative to the working directory.
+    settings are chosen to suit the text and the machine. The run's config.toml lists and explains every setting. Paths
+    in a settings file are relative to that file; paths on the command line are relative to the working directory.
     """
     from translate.run.folder import Run
 
