@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from random import Random
 
@@ -54,3 +54,10 @@ def links_of(corpus: EncodedCorpus, row: int) -> list[tuple[int, int]]:
     assert corpus.links is not None
     numbers = iter(corpus.links[row].tolist())
     return list(zip(numbers, numbers, strict=True))
+
+
+def write_many_pairs(folder: Path) -> None:
+    """Write more than 10,000 different pairs as t.en and t.fr: the model of such a text depends on the time."""
+    lines = "".join(f"{' '.join(words)}\n" for words in product("abcdefghijklmnopqrstuv", repeat=3))
+    for language in "en", "fr":
+        (folder / f"t.{language}").write_text(lines, encoding="utf-8")

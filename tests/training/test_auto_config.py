@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers.corpora import TOY, head
+from tests.helpers.corpora import TOY, head, write_many_pairs
 from tests.helpers.runs import CPU, changed, train_into
 from translate import cli
 from translate.api import load_translator
@@ -156,9 +155,7 @@ def test_a_training_that_is_too_short_for_the_text_gets_a_narrower_model() -> No
 def test_the_command_chooses_a_narrow_model_for_a_short_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = "".join(f"{' '.join(words)}\n" for words in itertools.product("abcdefghijklmnopqrstuv", repeat=3))
-    for language in "en", "fr":
-        (tmp_path / f"t.{language}").write_text(lines, encoding="utf-8")
+    write_many_pairs(tmp_path)
     texts = ["--src", str(tmp_path / "t.en"), "--tgt", str(tmp_path / "t.fr"), "--dry-run"]
     quick = ["--set", "vocab.size=300", "--set", "train.batch_tokens=64", "--set", "train.max_epochs=1"]
     assert cli._run(["train", *texts, *quick]) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.helpers.corpora import write_many_pairs
 from tests.helpers.runs import CPU
 from translate import cli
 from translate.training import estimate
@@ -52,7 +52,7 @@ def test_speeds_are_powers_of_the_square_root_of_two_within_limits() -> None:
 def test_the_speed_is_that_of_a_step(monkeypatch: pytest.MonkeyPatch, step_time: float, speed: float) -> None:
     """At speed 1, 5,000 target pieces take a second, 15 % of which is the update of the weights."""
     ticks = iter([0.0, 9.0, *(tick for start in (10.0, 20.0, 30.0) for tick in (start, start + step_time))])
-    monkeypatch.setattr(measured.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(measured, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     monkeypatch.setattr(measured, "multiplies_bfloat16", lambda device: False)
     monkeypatch.setattr(measured.Gradients, "add", lambda *arguments: None)
     assert machine_speed() == speed
@@ -114,10 +114,8 @@ def test_the_command_trains_a_narrow_model_on_a_slow_machine(
 ) -> None:
     monkeypatch.setattr(measured, "machine_speed", lambda: 0.25)
     monkeypatch.setattr(estimate, "MAX_EXTRA", 0.0)
-    lines = "".join(f"{' '.join(words)}\n" for words in product("abcdefghijklmnopqrstuv", repeat=3))
-    for side in "src", "tgt":
-        (tmp_path / side).write_text(lines, encoding="utf-8")
-    texts = ["--src", str(tmp_path / "src"), "--tgt", str(tmp_path / "tgt"), "--dry-run", "--device", "cpu"]
+    write_many_pairs(tmp_path)
+    texts = ["--src", str(tmp_path / "t.en"), "--tgt", str(tmp_path / "t.fr"), "--dry-run", "--device", "cpu"]
     quick = ["--set", "vocab.size=300", "--set", "train.batch_tokens=64", "--set", "train.max_minutes=10"]
     assert cli._run(["train", *texts, *quick]) == 0
     assert "4 + 4 layers, width 96," in "".join(capsys.readouterr())  # at speed 1, it would be 128
