@@ -135,6 +135,12 @@ def two_at_once(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([], max(command.wait() for command in two), "", "".join(said))
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that have not been waited for, in order of their numbers."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)  # fails if none
+    return sorted(map(int, found.stdout.split()))
+
+
 def settings_file(path: Path, config: Config) -> Path:
     path.write_text(to_toml(config), encoding="utf-8")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.corpora import TOY, head
-from tests.helpers.processes import ENVIRONMENT, Forked, of_one_process, settings_file, two_at_once
+from tests.helpers.processes import ENVIRONMENT, Forked, children, of_one_process, settings_file, two_at_once
 from tests.helpers.runs import CPU, changed, train_into, with_model
 from tests.helpers.states import assert_close_weights
 from translate.api import load_translator
@@ -124,7 +123,7 @@ def load_newest(run: Run, config: Config) -> int:
 def test_a_signal_to_torchrun_ends_all_processes_after_saving(tmp_path: Path, tiny_config: Config) -> None:
     config = settings(tiny_config)
     with in_training(tmp_path, config) as (process, run):
-        workers = children(process.pid)
+        workers = children(process.pid)  # in rank order
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     assert process.returncode
@@ -140,7 +139,7 @@ def test_a_killed_process_stops_all_with_one_message_and_leaves_a_checkpoint(
     """The killed process is the first one, which writes files and logs."""
     config = settings(tiny_config)
     with in_training(tmp_path, config) as (process, run):
-        workers = children(process.pid)
+        workers = children(process.pid)  # in rank order
         os.kill(workers[0], signal.SIGKILL)
         _, said = process.communicate(timeout=60)
     assert process.returncode
@@ -159,12 +158,6 @@ def test_repeated_signals_are_ignored_under_torchrun(monkeypatch: pytest.MonkeyP
         for number in signal.SIGINT, signal.SIGINT, signal.SIGTERM:
             os.kill(os.getpid(), number)
     assert stop.signal == signal.SIGINT
-
-
-def children(pid: int) -> list[int]:
-    """Return the child processes of a process in rank order."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
-    return sorted(map(int, found.stdout.split()))
 
 
 def is_alive(pid: int) -> bool:

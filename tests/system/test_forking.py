@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.processes import children
 from translate.errors import UserError
 from translate.system.forking import can_fork, forked
 
@@ -55,9 +56,9 @@ def is_alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-def children() -> set[str]:
+def own_children() -> set[int]:
     """Return the processes that this one has started, which include those of other tests."""
-    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+    return set(children(os.getpid()))
 
 
 @contextmanager
@@ -97,17 +98,17 @@ def test_an_error_that_cannot_be_unpickled_keeps_its_name_and_text() -> None:
 
 def test_a_killed_process_is_an_error_of_one_line() -> None:
     expected = "SIGKILL ended a process that shared the work; if memory ran out, use fewer processes, such as OMP_NUM_"
-    before = children()
+    before = own_children()
     with pytest.raises(UserError, match=f"^{expected}THREADS=1$"):
         in_two_threads(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(4))
-    assert children() <= before
+    assert own_children() <= before
 
 
 def test_ctrl_c_leaves_no_process() -> None:
-    before = children()
+    before = own_children()
     with alarm_after(0.1), pytest.raises(KeyboardInterrupt), forked(time.sleep, 2) as compute:
         compute(60)
-    assert children() <= before
+    assert own_children() <= before
 
 
 def test_children_ignore_the_ctrl_c_that_a_terminal_sends_them_too() -> None:
