@@ -8,7 +8,8 @@ pieces a parameter needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +23,8 @@ from translate.data.text_scan import TextScan
 from translate.data.vocab import Vocab
 from translate.data.vocab_size import largest_vocabs
 from translate.run.folder import Run
-from translate.training.machine_speed import SLOWEST
-from translate.training.sizes import SIZES, Size, decoder_only, recurrent, shapes_for, size_for
+from translate.training.machine_speed import FASTEST, SLOWEST
+from translate.training.sizes import SIZES, Shape, Size, decoder_only, recurrent, shapes_for, size_for
 
 PIECES_PER_CHARACTER = 1.5  # maximum vocabulary size per distinct character, if that exceeds the size for the text
 NUM_SPECIAL_PIECES = 300  # byte pieces and control symbols
@@ -38,6 +39,8 @@ MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW f
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
 PIECES_PER_PARAMETER = 0.9  # minimum number of target pieces that a shape is trained on, per parameter
 SHAPE = {"model.d_model", "model.d_ff", "model.num_encoder_layers", "model.num_decoder_layers"}
+# Returns how many target pieces per second this machine trains a shape on, with so many pieces in the vocabulary.
+SpeedOf = Callable[[Shape, int], float]
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
 RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
 LATE = 0.55  # fraction of steps after which the learning rate decays and R-Drop starts (doubling the step time)
@@ -81,12 +84,15 @@ def measure_text(scan: TextScan, settings: VocabSettings, fixed: Mapping[str, ob
 
 
 def choose_settings(
-    fixed: Mapping[str, Any], measures: TextMeasures, device: torch.device, speed: Callable[[], float] = lambda: 1.0
+    fixed: Mapping[str, Any],
+    measures: TextMeasures,
+    device: torch.device,
+    speed_of: SpeedOf = lambda shape, vocab_size: shape.speed,
 ) -> dict[str, object]:
     """Return the settings that suit a text, keyed by name, except for those that are fixed.
 
-    fixed: settings that were set by the user or are inherited. The others are chosen to agree with them. speed: returns
-    how fast this machine trains on a CPU (see machine_speed.py); called only if the settings depend on it.
+    fixed: settings that were set by the user or are inherited. The others are chosen to agree with them. speed_of: how
+    fast this machine trains on a CPU (see machine_speed.py); called only if the settings depend on it.
     """
     architecture = fixed.get("model.architecture", DEFAULT)
     size, is_cpu = size_for(measures.num_pairs), device.type == "cpu"
@@ -94,7 +100,10 @@ def choose_settings(
     if architecture == "recurrent":
         size = recurrent(size)
     elif measures.num_pairs > SIZES[0].max_pairs:
-        size = _suited(size, {**steps, **fixed}, measures, speed if is_cpu else None)
+        # With small texts, it is the text that limits the model. A GPU takes as long for a narrow model.
+        can_narrow = is_cpu and measures.num_pairs > SIZES[1].max_pairs and not SHAPE & fixed.keys()
+        shapes = [*shapes_for(size)] if can_narrow else [size.shape]
+        size = _suited(size, shapes, {**steps, **fixed}, measures, speed_of if is_cpu else _speed_of_gpu)
     if architecture == "decoder-only":
         size = size._replace(shape=decoder_only(size.shape))
     values = _model(size, fixed) | steps | _optimization(size, fixed)
@@ -103,6 +112,10 @@ def choose_settings(
     if not fixed.get("vocab.model") and fixed.get("vocab.algorithm") != "char":
         values["vocab.size"] = measures.vocab_size
     return {name: value for name, value in values.items() if name not in fixed}
+
+
+def _speed_of_gpu(shape: Shape, vocab_size: int) -> float:
+    return GPU_SPEEDUP * shape.speed
 
 
 def explain(config: Config, measures: TextMeasures, given: Collection[str]) -> tuple[str, ...]:
@@ -188,46 +201,40 @@ def _steps(size: Size, fixed: Mapping[str, Any], measures: TextMeasures, is_cpu:
     return values | dict.fromkeys(LIMITS, 0) if any(fixed.get(name) for name in LIMITS) else values
 
 
-def _suited(size: Size, settings: Mapping[str, Any], measures: TextMeasures, speed: Callable[[], float] | None) -> Size:
+def _suited(
+    size: Size, shapes: Sequence[Shape], settings: Mapping[str, Any], measures: TextMeasures, speed_of: SpeedOf
+) -> Size:
     """Return a size with the shape and the regularization that suit the length of the training.
 
-    settings: with those that the user chose and the number of the steps. speed: of this machine's CPU; None for a GPU.
-    A shape that sees too few pieces for its parameters is worse than a narrower one, which makes more steps in the same
+    shapes: to choose from, the widest first. settings: with those that the user chose and the number of the steps. A
+    shape that sees too few pieces for its parameters is worse than a narrower one, which makes more steps in the same
     time. In the first passes over the text, a model does not overfit, and dropout only makes it learn more slowly.
     Recombined pairs are new.
     """
-    num_pieces = measures.num_pairs * measures.tgt_pieces
-    is_large = measures.num_pairs > SIZES[1].max_pairs  # with small texts, it is the text that limits the model
-    can_narrow = is_large and speed and not SHAPE & settings.keys()  # a GPU takes as long for a narrow model
-    for shape in shapes_for(size) if can_narrow else [size.shape]:
-        passes = _passes(shape.speed, settings, num_pieces, speed) or size.epochs
-        size = size._replace(shape=shape)
-        if passes * num_pieces >= PIECES_PER_PARAMETER * shape.num_parameters(measures.vocab_size):
+    num_pieces, vocab_size = measures.num_pairs * measures.tgt_pieces, measures.vocab_size
+    passes_at = partial(_passes, settings, num_pieces, size.epochs)
+    for shape in shapes:
+        needed = PIECES_PER_PARAMETER * shape.num_parameters(vocab_size) / num_pieces
+        least, most = (passes_at(shape.speed * each) for each in (SLOWEST, FASTEST))
+        if most < needed and shape is not shapes[-1]:
+            continue  # on any machine
+        passes = least if least == most else passes_at(speed_of(shape, vocab_size))
+        if passes >= needed:
             break
     seen = passes * (1 - size.recombine)
     dropout = min(MAX_DROPOUT, DROPOUT_GROWTH * math.log(max(1.0, seen / DROPOUT_FROM)))
     rdrop = size.rdrop if passes >= RDROP_FROM else 0.0
-    return size._replace(dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
+    return size._replace(shape=shape, dropout=max(size.dropout, round(dropout, 2)), rdrop=rdrop)
 
 
-def _passes(nominal: int, settings: Mapping[str, Any], num_pieces: float, speed: Callable[[], float] | None) -> float:
-    """Return how many times training reads the text. Returns 0 if no limit is set.
-
-    nominal: target pieces per second of the machine that has speed 1.
-    """
-    by_text = (
+def _passes(settings: Mapping[str, Any], num_pieces: float, epochs: int, speed: float) -> float:
+    """Return how many times training reads the text. epochs: if no limit is set. speed: target pieces per second."""
+    limits = (
         settings.get("train.max_epochs", 0),
         settings.get("train.max_steps", 0) * settings["train.batch_tokens"] / num_pieces,
+        settings.get("train.max_minutes", 0.0) * 60 * speed / num_pieces,
     )
-    first = min(filter(None, by_text), default=math.inf)
-    minutes = settings.get("train.max_minutes", 0.0)
-    if not minutes:
-        return first if first < math.inf else 0.0
-    in_time = 60 * minutes * nominal / num_pieces
-    if speed is None:
-        return min(first, in_time * GPU_SPEEDUP)
-    # Measuring the speed takes as long as a few steps, so it is not done where the slowest machine is fast enough.
-    return first if in_time * SLOWEST >= first else min(first, in_time * speed())
+    return min(filter(None, limits), default=epochs)
 
 
 def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:

@@ -1,14 +1,15 @@
-"""How fast this machine trains, relative to the one whose speeds are in `sizes.py`.
+"""How fast this machine trains a model, measured.
 
 A training that is limited by minutes makes as many steps as the machine allows. The settings that suit it depend on
-how often it reads the text.
+how often it reads the text. Wide models are relatively faster on some machines: on Intel's with AMX, for example.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -23,40 +24,51 @@ from translate.system.distributed import ALONE
 from translate.training.feed import Part, StepData
 from translate.training.gradients import Gradients
 from translate.training.loss import SummedLoss
-from translate.training.sizes import SIZES
+from translate.training.optimizer import build_optimizer
+from translate.training.sizes import Shape
+from translate.training.update import Update
 
-# Limits of what is returned. No settings have been tried on a machine that is much faster than the nominal one.
-SLOWEST, FASTEST = 0.25, 1.0
-MEASURED = SIZES[2]  # the text whose model is measured: Multi30k's
-NUM_PAIRS, NUM_PIECES = 64, 16  # a step of 1,024 target pieces
-NUM_TIMED = 3  # steps per precision, of which the fastest counts
-UPDATE = 1.15  # time of a whole step relative to that of its gradients
+SLOWEST, FASTEST = 0.25, 4.0  # limits of what is returned, relative to the speed in `sizes.py`
+NUM_PAIRS, NUM_PIECES = 64, 16  # of a step: 1,024 target pieces, or fewer if they would take longer than STEP_SECONDS
+STEP_SECONDS = 0.5
+NUM_TIMED = 2  # steps per precision, of which the fastest counts
 
 
 @cache
-def machine_speed() -> float:
-    """Return how fast the CPU trains, relative to the speeds in `sizes.py`: a power of √2 from SLOWEST to FASTEST.
+def machine_speed(shape: Shape, vocab_size: int) -> float:
+    """Return how many target pieces per second the CPU trains a Transformer on: `shape.speed` times a power of √2.
 
-    Measures the gradients of a few steps of a small model, which takes a second or two. The result is rounded, so that
-    it is nearly always the same on the same machine, and with it the settings that depend on it.
+    Measures a few steps, which takes a second or two. The result is rounded, and at least SLOWEST and at most FASTEST
+    times `shape.speed`, so that it is nearly always the same on the same machine, and with it the settings that depend
+    on it.
     """
     device = torch.device("cpu")
     keep_freed_memory()
-    with torch.random.fork_rng(devices=[]), announced("measuring the speed of this machine"):
-        settings = TrainSettings(batch_tokens=NUM_PAIRS * NUM_PIECES)
-        gradients = Gradients(_loss(), settings, device, ALONE, lambda rows: "", is_divisible=True)
+    num_pairs = max(1, min(NUM_PAIRS, int(STEP_SECONDS * shape.speed / NUM_PIECES)))
+    settings = TrainSettings(batch_tokens=num_pairs * NUM_PIECES, optimizer="muon")
+    with torch.random.fork_rng(devices=[]), announced(f"measuring the speed of a model of width {shape.d_model}"):
+        model, data = _model(shape, vocab_size), _step_data(num_pairs, vocab_size)
+        loss = SummedLoss(model, label_smoothing=0.1)
+        gradients = Gradients(loss, settings, device, ALONE, lambda rows: "", is_divisible=True)
+        optimizer = build_optimizer(model, settings, device)
+        update = Update(model, optimizer, None, settings.clip_norm)
+
+        def step(precision: str) -> None:
+            gradients.add(data, 1, 0.0, precision)
+            update.apply(update.gradient_norm(gradients.workers), 1, gradients.workers)
+            optimizer.zero_grad()
+
         precisions = ["float32", "bfloat16"] if multiplies_bfloat16(device) else ["float32"]
-        seconds = min(_seconds_of_step(gradients, precision) for precision in precisions)
-    return rounded(settings.batch_tokens / (UPDATE * seconds) / MEASURED.shape.speed)
+        seconds = min(_seconds_of(partial(step, precision)) for precision in precisions)
+    return shape.speed * rounded(data.num_tokens / seconds / shape.speed)
 
 
-def rounded(speed: float) -> float:
-    """Round a relative speed to a power of √2 from SLOWEST to FASTEST."""
-    return min(max(2.0 ** (round(2 * math.log2(speed)) / 2), SLOWEST), FASTEST)
+def rounded(ratio: float) -> float:
+    """Round a ratio to a power of √2 from SLOWEST to FASTEST."""
+    return min(max(2.0 ** (round(2 * math.log2(ratio)) / 2), SLOWEST), FASTEST)
 
 
-def _loss() -> SummedLoss:
-    shape, num_pieces = MEASURED.shape, MEASURED.vocab
+def _model(shape: Shape, vocab_size: int) -> Transformer:
     settings = ModelSettings(
         d_model=shape.d_model,
         d_ff=shape.d_ff,
@@ -64,18 +76,21 @@ def _loss() -> SummedLoss:
         num_decoder_layers=shape.layers,
         positions="rotary",
     )
-    model = Transformer(settings, num_pieces, num_pieces, is_joint=True)
-    return SummedLoss(model.train(), MEASURED.label_smoothing)
+    return Transformer(settings, vocab_size, vocab_size, is_joint=True).train()
 
 
-def _seconds_of_step(gradients: Gradients, precision: str) -> float:
-    """Return the shortest time of a step's gradients. The first step is not timed."""
-    pieces = torch.arange(NUM_PAIRS * NUM_PIECES).view(NUM_PAIRS, NUM_PIECES)
-    batch = Batch(pieces, torch.ones_like(pieces, dtype=torch.bool), pieces, pieces.flatten(), pieces.flatten(), None)
-    step = StepData([Part(batch, 0, np.arange(NUM_PAIRS))], batch.num_tokens, next_epoch=0, next_batch=0)
+def _step_data(num_pairs: int, vocab_size: int) -> StepData:
+    places = torch.arange(num_pairs * NUM_PIECES)
+    pieces = (places % vocab_size).view(num_pairs, NUM_PIECES)
+    batch = Batch(pieces, torch.ones_like(pieces, dtype=torch.bool), pieces, pieces.flatten(), places, None)
+    return StepData([Part(batch, 0, np.arange(num_pairs))], batch.num_tokens, next_epoch=0, next_batch=0)
+
+
+def _seconds_of(step: Callable[[], None]) -> float:
+    """Return the shortest time of a step. The first one is not timed."""
     times = []
     for _ in range(1 + NUM_TIMED):
         started = time.perf_counter()
-        gradients.add(step, 1, 0.0, precision)
+        step()
         times.append(time.perf_counter() - started)
     return max(min(times[1:]), 1e-6)  # a virtual machine's clock may stand still

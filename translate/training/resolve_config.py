@@ -62,6 +62,7 @@ def resolve_new(
         from translate.training.auto_config import choose_settings, explain, measure_text
         from translate.training.machine_speed import machine_speed
         from translate.training.prepare import NO_PAIRS, scan_training_text
+        from translate.training.sizes import Shape
 
     inherited = _inherited(config) if config.train.init_from else {}
     scan = scan_training_text(config.data)
@@ -70,9 +71,11 @@ def resolve_new(
     if measures is None:
         files = config.data.train_tgt if config.data.reverse else config.data.train_src
         raise UserError(f"{' and '.join(names_of(files))}: {NO_PAIRS}")
-    chosen = choose_settings(
-        {**inherited, **given}, measures, pick_device(device), lambda: world.gather(machine_speed())[0]
-    )
+
+    def speed_of(shape: Shape, vocab_size: int) -> float:
+        return world.gather(machine_speed(shape, vocab_size))[0]
+
+    chosen = choose_settings({**inherited, **given}, measures, pick_device(device), speed_of)
     config = load_config(None, given, inherited={**inherited, **chosen})
     return ResolvedConfig(config, explain(config, measures, given), scan, frozenset(chosen))
 
