@@ -96,7 +96,7 @@ def test_a_step_of_a_slow_shape_is_shorter(monkeypatch: pytest.MonkeyPatch, spee
 def test_a_slower_machine_gets_a_narrower_model_and_less_dropout() -> None:
     ten, hour = {"train.max_minutes": 10.0}, {"train.max_minutes": 60.0}
     assert [chosen(ten, MULTI30K, each)["model.d_model"] for each in (0.25, 0.5, 1.0, 4.0)] == [96, 96, 128, 128]
-    assert [chosen(hour, TATOEBA, each)["model.d_model"] for each in (0.25, 0.5, 1.0, 2**0.5)] == [128, 192, 192, 256]
+    assert [chosen(hour, TATOEBA, each)["model.d_model"] for each in (0.25, 0.5, 1.0, 2.0)] == [128, 192, 256, 256]
     for measures in MULTI30K, SMALL:
         dropouts = [chosen(hour, measures, each)["model.dropout"] for each in (0.25, 0.5, 1.0)]
         assert dropouts == sorted(set(dropouts))
@@ -107,9 +107,11 @@ def test_a_slower_machine_gets_a_narrower_model_and_less_dropout() -> None:
 
 def test_a_machine_that_is_good_at_wide_models_gets_one() -> None:
     def speed_of(shape: Shape, vocab_size: int) -> float:
-        return shape.speed * (2**0.5 if shape.d_model >= 256 else 1.0)
+        return shape.speed * (1.0 if shape.d_model >= 256 else 0.5)
 
-    assert choose_settings({"train.max_minutes": 60.0}, TATOEBA, CPU, speed_of)["model.d_model"] == 256
+    hour = {"train.max_minutes": 60.0}
+    assert choose_settings(hour, TATOEBA, CPU, speed_of)["model.d_model"] == 256
+    assert chosen(hour, TATOEBA, 0.5)["model.d_model"] == 192
 
 
 def test_shapes_are_not_measured_that_no_machine_trains_in_time() -> None:

@@ -37,7 +37,7 @@ MAX_TOKENS_ON_CPU = 1024  # target pieces per step; on a CPU, larger batches are
 MIN_STEPS, MIN_STEPS_PER_EPOCH = 600, 5  # fewer steps leave a small text unlearned, whatever its number of epochs
 MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW for the other weights
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
-PIECES_PER_PARAMETER = 0.9  # minimum number of target pieces that a shape is trained on, per parameter
+PIECES_PER_PARAMETER = 0.6  # minimum number of target pieces that a shape is trained on, per parameter
 SHAPE = {"model.d_model", "model.d_ff", "model.num_encoder_layers", "model.num_decoder_layers"}
 # Returns how many target pieces per second this machine trains a shape on, with so many pieces in the vocabulary.
 SpeedOf = Callable[[Shape, int], float]

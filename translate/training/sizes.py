@@ -3,7 +3,7 @@
 A small text needs a small model: a large one learns to give every line the same translation (Sennrich and Zhang 2019,
 Araabi and Monz 2020, Wu et al. 2021). So does a short training: in the same minutes, a small model makes more steps
 (Kaplan et al. 2020, "Scaling Laws for Neural Language Models"). docs/results.md reports the experiments that led to the
-first four rows of SIZES and to NARROWER; the rows for larger texts follow published models. So do the recurrent models:
+first four rows of SIZES and to FASTER; the rows for larger texts follow published models. So do the recurrent models:
 for small texts Sennrich and Zhang 2019 (strong dropout) and Caglayan et al. 2017, "LIUM-CVC Submissions for WMT17
 Multimodal Translation Task" (256 units on Multi30k, gradients clipped to a norm of 1, as is the default here), for
 large texts Britz et al. 2017, "Massive Exploration of Neural Machine Translation Architectures" (wide layers, few of
@@ -59,8 +59,8 @@ SIZES = (
     Size(2_000_000, 16_000, 8, Shape(4, 256, 1024, 1100), 0.0, 0.1, 0.0, 0.0, 0.0, 8192, 1.5e-3, 10),
     Size(float("inf"), 32_000, 8, Shape(6, 512, 2048, 220), 0.1, 0.1, 0.0, 0.0, 0.0, 16_384, 7e-4, 10),
 )
-# Shapes for trainings that are too short for a wider one.
-NARROWER = Shape(3, 192, 768, 3300), Shape(4, 128, 512, 5000), Shape(4, 96, 288, 7200)
+# Shapes for trainings that are too short for a slower one.
+FASTER = Shape(3, 256, 1024, 1900), Shape(3, 192, 768, 3300), Shape(4, 128, 512, 5000), Shape(4, 96, 288, 7200)
 
 
 class RecurrentSize(NamedTuple):
@@ -88,9 +88,9 @@ def size_for(num_pairs: int) -> Size:
 
 
 def shapes_for(size: Size) -> Iterator[Shape]:
-    """Yield the shape of a size, and the narrower ones from the widest on."""
+    """Yield the shape of a size, and the faster ones from the widest on."""
     yield size.shape
-    yield from (shape for shape in NARROWER if shape.d_model < size.shape.d_model)
+    yield from (shape for shape in FASTER if shape.speed > size.shape.speed)
 
 
 def recurrent(size: Size) -> Size:
