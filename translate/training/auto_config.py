@@ -39,7 +39,7 @@ MUON_RATE, MUON_REST_RATE = 0.01, 9e-3  # learning rates of Muon, and of AdamW f
 GPU_SPEEDUP = 20.0  # of training, relative to two cores
 PIECES_PER_PARAMETER = 0.6  # minimum number of target pieces that a shape is trained on, per parameter
 SHAPE = {"model.d_model", "model.d_ff", "model.num_encoder_layers", "model.num_decoder_layers"}
-# Returns how many target pieces per second this machine trains a shape on, with so many pieces in the vocabulary.
+# Maps a shape and a vocabulary size to this machine's training speed, in target pieces per second.
 SpeedOf = Callable[[Shape, int], float]
 DROPOUT_FROM, DROPOUT_GROWTH, MAX_DROPOUT = 3.0, 0.08, 0.4  # see `_suited`
 RDROP_FROM = 50.0  # passes over the text; in fewer, R-Drop costs more time than it is worth
@@ -217,7 +217,8 @@ def _suited(
         needed = PIECES_PER_PARAMETER * shape.num_parameters(vocab_size) / num_pieces
         least, most = (passes_at(shape.speed * each) for each in (SLOWEST, FASTEST))
         if most < needed and shape is not shapes[-1]:
-            continue  # on any machine
+            continue  # too slow even on the fastest machine
+        # Measuring takes as long as a few steps, so it is skipped where the speed makes no difference.
         passes = least if least == most else passes_at(speed_of(shape, vocab_size))
         if passes >= needed:
             break

@@ -29,18 +29,17 @@ from translate.training.sizes import Shape
 from translate.training.update import Update
 
 SLOWEST, FASTEST = 0.25, 4.0  # limits of what is returned, relative to the speed in `sizes.py`
-NUM_PAIRS, NUM_PIECES = 64, 16  # of a step: 1,024 target pieces, or fewer if they would take longer than STEP_SECONDS
-STEP_SECONDS = 0.5
+NUM_PAIRS, NUM_PIECES = 64, 16  # of a step: 1,024 target pieces, or fewer for a slow shape
+STEP_SECONDS = 0.5  # the longest that a step may take at the speed in `sizes.py`
 NUM_TIMED = 2  # steps per precision, of which the fastest counts
 
 
 @cache
 def machine_speed(shape: Shape, vocab_size: int) -> float:
-    """Return how many target pieces per second the CPU trains a Transformer on: `shape.speed` times a power of √2.
+    """Return the speed at which the CPU trains a Transformer, in target pieces per second.
 
-    Measures a few steps, which takes a second or two. The result is rounded, and at least SLOWEST and at most FASTEST
-    times `shape.speed`, so that it is nearly always the same on the same machine, and with it the settings that depend
-    on it.
+    Measures a few steps, which takes a second or two. The result is `shape.speed` times a power of √2 from SLOWEST to
+    FASTEST. Rounding keeps it, and the settings that depend on it, nearly always the same on the same machine.
     """
     device = torch.device("cpu")
     keep_freed_memory()
