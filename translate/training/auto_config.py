@@ -230,12 +230,12 @@ def _suited(
 
 def _passes(settings: Mapping[str, Any], num_pieces: float, epochs: int, speed: float) -> float:
     """Return how many times training reads the text. epochs: if no limit is set. speed: target pieces per second."""
-    limits = (
-        settings.get("train.max_epochs", 0),
-        settings.get("train.max_steps", 0) * settings["train.batch_tokens"] / num_pieces,
-        settings.get("train.max_minutes", 0.0) * 60 * speed / num_pieces,
-    )
-    return min(filter(None, limits), default=epochs)
+    per_unit = {
+        "train.max_epochs": 1.0,
+        "train.max_steps": settings["train.batch_tokens"] / num_pieces,
+        "train.max_minutes": 60 * speed / num_pieces,
+    }
+    return min((settings[name] * each for name, each in per_unit.items() if settings.get(name)), default=epochs)
 
 
 def _optimization(size: Size, fixed: Mapping[str, Any]) -> dict[str, object]:
