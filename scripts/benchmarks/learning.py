@@ -33,7 +33,7 @@ PEER_SETTINGS = """
 """
 SYSTEMS = {
     "ours": "`translate train --src FILE --tgt FILE --valid-src FILE --valid-tgt FILE "
-    "--set train.max_minutes={minutes:g}`, without a settings file, and its best weights",
+    "--set train.max_minutes={minutes:g}`, without a settings file, and the weights that it keeps",
     "huggingface": "a new `MarianMTModel` in a plain PyTorch loop, pairs of similar length in a batch, whose longer "
     "side counts; `generate`",
     "joeynmt": "JoeyNMT's own training, validation and prediction, batches by tokens",
@@ -191,19 +191,26 @@ def describe_settings(config: Config) -> str:
     """Describe the settings that affect learning."""
     vocab, model, train = config.vocab, config.model, config.train
     dropouts = {"dropout": model.dropout, "on attention": model.attention_dropout, "of BPE merges": vocab.dropout}
-    decay = f"weight decay {train.weight_decay:g}, " if train.weight_decay else ""
-    falls = f" that falls from {train.decay_from:.0%} on" if train.decay_from else ""
-    rate = train.muon_learning_rate
-    by_muon = f"Muon with learning rate {rate:g} for weight matrices, " if train.optimizer == "muon" else ""
-    rdrop = f"R-Drop {train.rdrop:g} from {train.rdrop_from:.0%} on, " if train.rdrop else ""
-    warm_up = f"{train.warmup_steps} updates of warm-up" + (" (at most a tenth of all)" if train.is_timed else "")
-    return (
-        f"{vocab.size:,} joint BPE pieces, {model.num_encoder_layers}+{model.num_decoder_layers} layers, "
-        f"width {model.d_model}, feed-forward {model.d_ff:,}, {model.num_heads} heads, "
-        f"{', '.join(f'{name} {share:g}' for name, share in dropouts.items() if share)}, "
-        f"{rdrop}label smoothing {train.label_smoothing:g}, batches of {train.batch_tokens:,} pieces, {by_muon}"
-        f"Adam with learning rate {train.learning_rate:g}, {decay}{warm_up}, {train.schedule}{falls}, "
-        f"gradients clipped at {train.clip_norm:g}"
+    is_muon = train.optimizer == "muon"
+    return ", ".join(
+        [
+            f"{vocab.size:,} joint BPE pieces",
+            f"{model.num_encoder_layers}+{model.num_decoder_layers} layers",
+            f"width {model.d_model}",
+            f"feed-forward {model.d_ff:,}",
+            f"{model.num_heads} heads",
+            *(f"{name} {share:g}" for name, share in dropouts.items() if share),
+            *[f"R-Drop {train.rdrop:g} from {train.rdrop_from:.0%} on"] * bool(train.rdrop),
+            *[f"{train.recombine:.0%} of the pairs recombined"] * bool(train.recombine),
+            f"label smoothing {train.label_smoothing:g}",
+            f"batches of {train.batch_tokens:,} pieces",
+            *[f"Muon with learning rate {train.muon_learning_rate:g} for weight matrices"] * is_muon,
+            f"Adam with learning rate {train.learning_rate:g}" + " for the other weights" * is_muon,
+            *[f"weight decay {train.weight_decay:g}"] * bool(train.weight_decay),
+            f"{train.warmup_steps:,} updates of warm-up" + " (at most a tenth of all)" * train.is_timed,
+            train.schedule + f" from {train.decay_from:.0%} on" * bool(train.decay_from),
+            f"gradients clipped at {train.clip_norm:g}",
+        ]
     )
 
 
@@ -215,12 +222,14 @@ def caption(lesson: Lesson, plan: Plan) -> str:
         f"{lesson.num_train:,} pairs to train on, {lesson.num_valid:,} to validate on, {lesson.num_test:,} to "
         f"translate; raw text. Each system had {plan.minutes:g} minutes of updates, one after the other on this "
         "machine, in its own process with the same number of threads; start-up, vocabulary and validation were not "
-        f"counted. Then it translated with beam {BEAM_SIZE} and its own defaults. sacreBLEU: `{bleu}`, `{chrf}`."
+        f"counted. Then it translated with beam {BEAM_SIZE} and otherwise its defaults. sacreBLEU: `{bleu}`, `{chrf}`."
     )
     parts = [f"- **{name}**: {SYSTEMS[name].format(minutes=plan.minutes)}. {words}." for name, words in systems.items()]
     paragraphs = [_wrapped(head), "\n".join(map(_wrapped, parts))]
     if set(systems) != {"ours"}:
-        last = f"`{LAST}` are a peer's final weights, `{BEST}` those with the lowest validation loss, measured every"
+        last = (
+            f"Of a peer, `{LAST}` are the final weights, `{BEST}` those with the lowest validation loss, measured every"
+        )
         paragraphs.append(_wrapped(f"{last} {PEER_VALIDATE_EVERY} updates and at the end."))
     return "\n\n".join(paragraphs)
 

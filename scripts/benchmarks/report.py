@@ -125,7 +125,7 @@ def section_body(report: Report, date: str, command: str, threads: int) -> str:
     listed = ", ".join(f"{name} {number}" for name, number in sorted(report.versions.items()))
     machine = f"{processor()}, {os.cpu_count()} cores, threads used: {threads}"
     machine = f"{report.device_name}; {machine}" if report.device_name else machine
-    return f"{date}, {machine}; {listed}.\n\n```\n{command}\n```\n\n{report.table}\n"
+    return f"{date}, {machine}; {listed}.\n\n```sh\n{command}\n```\n\n{report.table}\n"
 
 
 def processor() -> str:

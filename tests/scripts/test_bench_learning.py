@@ -131,6 +131,18 @@ def test_settings_of_the_peers_are_described() -> None:
     assert "of BPE merges" not in words
 
 
+def test_all_that_affects_learning_is_described() -> None:
+    given = {"model.dropout": 0.0, "train.optimizer": "muon", "train.muon_learning_rate": 0.01, "train.recombine": 0.75}
+    given |= {"train.learning_rate": 9e-3, "train.schedule": "cosine", "train.decay_from": 0.55}
+    given |= {"train.warmup_steps": 1000, "train.weight_decay": 0.2, "train.max_minutes": 10, "train.max_steps": 0}
+    words = learning.describe_settings(load_config(None, given))
+    assert "heads, 75% of the pairs recombined, label smoothing" in words
+    assert (
+        "Muon with learning rate 0.01 for weight matrices, Adam with learning rate 0.009 for the other weights" in words
+    )
+    assert "weight decay 0.2, 1,000 updates of warm-up (at most a tenth of all), cosine from 55% on, gradients" in words
+
+
 def _sides(corpus: Path, part: str) -> tuple[list[str], list[str]]:
     text = list(ParallelText(Side(corpus / f"{part}.en", 1), Side(corpus / f"{part}.fr", 1)))
     return [pair.src for pair in text], [pair.tgt for pair in text]
