@@ -108,7 +108,7 @@ def test_train_decode_and_inspect_from_two_files(
     jobs = ["checking that the text is unchanged ...", "opening the encoded training text ..."]
     assert_in_this_order(resumed.errors, [*jobs, "looking for a checkpoint ..."])
     all_is_long.undo()
-    complete = run("train", "--resume", "--out", folder, "--set", "train.patience=1", "--set", "train.max_minutes=1e-9")
+    complete = run("train", "--resume", "--out", folder, "--set", "train.patience=1", "--set", "train.max_minutes=1e-6")
     assert_ends_with_what_to_do(run, complete.errors, folder)
     run("train", "--resume", "--out", folder, "--set", "model.d_model=64").assert_one_line_about("model.d_model = 32")
 

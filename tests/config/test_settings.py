@@ -78,6 +78,7 @@ def test_paths_are_relative_to_the_settings_file_or_the_working_directory(
         ("[model]\nnum_heads = 4.0", "model.num_heads = 4.0: should be an integer"),
         ("[model]\ndropout = 1.0", "model.dropout = 1.0: should be less than 1"),
         ("[model]\nd_model = -4", "model.d_model = -4: should be greater than 0"),
+        ("[train]\nmax_minutes = 1e-300", "train.max_minutes = 1e-300: should be 0, for no limit, or at least 1e-06"),
         ("[model]\nd_model = 30", "[model] d_model 30 is not divisible by num_heads 4"),
         ('[train]\nschedule = "cos"', "train.schedule = \"cos\": should be 'inverse_sqrt', 'cosine' or 'constant'"),
         ("[train]\nweight_decay = 1000.0", "[train] weight_decay 1000 times learning_rate 0.001 is 1: each step"),

@@ -195,8 +195,6 @@ def test_dropout_grows_with_the_number_of_times_that_training_reads_the_text() -
     assert by_minutes[:2] == [0, 0]
     assert by_minutes == sorted(by_minutes)
     assert by_minutes[-1] == 0.4
-    shortest = {"train.max_minutes": 5e-324}  # 0 passes over so long a text, and still a limit
-    assert choose_settings(shortest, measures._replace(tgt_pieces=100.0), CPU)["model.dropout"] == 0
     r_drops = [choose_settings({"train.max_minutes": each}, measures, CPU)["train.rdrop"] for each in (3, 60, 120)]
     assert r_drops == [0, 0, SIZES[2].rdrop]
     assert dropouts("train.max_epochs", [1, 3, 10, 60]) == [0, 0, 0.1, 0.24]

@@ -94,7 +94,7 @@ def test_minutes_are_converted_to_the_number_of_steps_that_fit(
 @pytest.mark.parametrize(
     "limit",
     [
-        {"max_minutes": 1e-300},
+        {"max_minutes": 1e-6},
         {"max_minutes": 1e7},
         {"max_epochs": 1},
         {"max_epochs": 2**31 - 1},

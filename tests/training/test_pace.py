@@ -168,7 +168,7 @@ def test_late_r_drop_is_counted_at_its_cost() -> None:
         assert expected_steps(progress, settings) == pytest.approx(num_steps, abs=2)
 
 
-@pytest.mark.parametrize("minutes", [1e-300, 0.001, 1e7])
+@pytest.mark.parametrize("minutes", [1e-6, 0.001, 1e7])
 @pytest.mark.parametrize("seconds", [0.0, 1e-5, 1e5], ids=["clock stands still", "fast", "slow"])
 def test_no_time_limit_and_no_clock_breaks_the_schedule(minutes: float, seconds: float) -> None:
     done = simulated(*begun(minutes), lambda _: seconds, until=50)

@@ -15,9 +15,9 @@ Limit = Annotated[int, Field(ge=0, le=LARGEST)]
 Width = Annotated[int, Field(gt=0, le=2**20)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=100)]
-Minutes = Annotated[float, Field(ge=0, le=10_000_000)]  # 19 years
 Ratio = Annotated[float, Field(ge=0.001, le=100)]
 MAX_BEAM = 1000
+SHORTEST = 1e-6  # minutes
 Layers = Annotated[int, Field(gt=0, le=100)]
 NgramLength = Annotated[int, Field(ge=0, le=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -57,6 +57,13 @@ def _column(value: Any) -> Any:
     return value
 
 
+def _time(minutes: float) -> float:
+    if 0 < minutes < SHORTEST:  # arithmetic would round a far shorter time to 0, which is no limit
+        raise ValueError(f"should be 0, for no limit, or at least {SHORTEST:g}")
+    return minutes
+
+
+Minutes = Annotated[float, Field(ge=0, le=10_000_000), AfterValidator(_time)]  # at most 19 years
 Files = Annotated[str | tuple[str, ...], BeforeValidator(_files)]
 Column = Annotated[int | str, BeforeValidator(_column)]  # its number from 1, or its name; or the code of a language
 Header = Literal["auto", "yes", "no"]
