@@ -278,6 +278,8 @@ def test_other_errors_print_one_line(run, tiny_run: Path, tmp_path: Path, monkey
     run("train").assert_one_line_about("data.train_src: no training text")
     run("train", tmp_path / "no.toml").assert_one_line_about("no.toml: no such settings file")
     run("train", "--set", "train.max_stps=3").assert_one_line_about("train.max_stps: unknown", "train.max_steps")
+    run("train", "--set", "train.max_minutes=1e-310").assert_one_line_about("train.max_minutes", "0, for no limit")
+    run("train", "--set", "data.src_lang=en_GB").assert_one_line_about('data.src_lang = "en_GB"', "not a language code")
     run("train", "--set", "train.max_steps=three").assert_one_line_about('train.max_steps = "three"', "integer")
     run("train", "--src", "x").assert_one_line_about("train_src is set but train_tgt is not")
     run("train", "--resume", "--out", tmp_path).assert_one_line_about(str(tmp_path), "not a run folder")

@@ -64,7 +64,9 @@ def check_values(overrides: Mapping[str, object]) -> None:
     try:
         Config.model_validate(tables)
     except ValidationError as error:
-        if lines := _explained([each for each in error.errors() if each["type"] != "value_error"], None, sources):
+        # Settings that contradict each other are a mistake of their section.
+        mistakes = [each for each in error.errors() if each["type"] != "value_error" or len(each["loc"]) > 1]
+        if lines := _explained(mistakes, None, sources):
             raise UserError(*lines) from None
 
 

@@ -18,7 +18,9 @@ class TrainSettings(Section):
     accumulate: Count = Field(1, description="micro-batches per step and process; larger values save memory")
     max_steps: Limit = Field(100_000, description="stop after this many steps")
     max_epochs: Limit = Field(0, description="stop after this many epochs")
-    max_minutes: Minutes = Field(0.0, description="stop after this many minutes, excluding validation")
+    max_minutes: Minutes = Field(
+        0.0, description="stop after this many minutes (at least 0.000001), excluding validation"
+    )
     learning_rate: Annotated[float, Field(ge=1e-12, le=1)] = Field(1e-3, description="peak learning rate")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: Muon for the weight matrices of the layers, AdamW for all other weights"
